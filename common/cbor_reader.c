@@ -1,0 +1,502 @@
+#include "cbor_reader.h"
+
+#include <assert.h>
+#include <cbor.h>
+#include <inttypes.h>
+
+#include "codec.h"
+
+/* libcbor hands counts over as size_t: a narrower one would cut them. */
+static_assert(sizeof(size_t) == sizeof(uint64_t), "64-bit only");
+
+#define HEAD_LEN_MAX   9  /* the initial byte and an argument of 64 bits */
+#define AI_ONE_BYTE    24 /* additional information: the argument is one byte */
+#define AI_EIGHT_BYTES 27 /* the last that announces an argument; 28..30 are reserved */
+#define AI_INDEFINITE  31 /* indefinite length, or the break */
+#define SIMPLE_MIN     32 /* RFC 8949 section 3.3: the least that takes two bytes */
+
+/* Major types, RFC 8949 section 3.1. */
+enum {
+    MAJOR_UINT,
+    MAJOR_NINT,
+    MAJOR_BYTES,
+    MAJOR_TEXT,
+    MAJOR_ARRAY,
+    MAJOR_MAP,
+    MAJOR_TAG,
+    MAJOR_SIMPLE, /* and floats, and the break */
+};
+
+/* What is not a strict item, and yet allowed at this one place. */
+enum allowance { ALLOW_NOTHING, ALLOW_INDEFINITE_MAP, ALLOW_BREAK };
+
+/* One head as it is being read. */
+struct head {
+    size_t offset; /* into the reader's input */
+    size_t len;    /* without a string's content */
+    unsigned major;
+    unsigned info; /* additional information */
+};
+
+/* What libcbor calls back with. */
+struct decoded {
+    bool done;
+    enum cbor_kind kind;
+    uint64_t value;
+    struct bytes string;
+};
+
+static void take_value(void *ctx, enum cbor_kind kind, uint64_t value)
+{
+    *(struct decoded *)ctx = (struct decoded){.done = true, .kind = kind, .value = value};
+}
+
+static void take_string(void *ctx, enum cbor_kind kind, const uint8_t *ptr, size_t len)
+{
+    *(struct decoded *)ctx =
+        (struct decoded){.done = true, .kind = kind, .value = len, .string = bytes_of(ptr, len)};
+}
+
+static void on_uint8(void *ctx, uint8_t value)
+{
+    take_value(ctx, CBOR_KIND_UINT, value);
+}
+
+static void on_uint16(void *ctx, uint16_t value)
+{
+    take_value(ctx, CBOR_KIND_UINT, value);
+}
+
+static void on_uint32(void *ctx, uint32_t value)
+{
+    take_value(ctx, CBOR_KIND_UINT, value);
+}
+
+static void on_uint64(void *ctx, uint64_t value)
+{
+    take_value(ctx, CBOR_KIND_UINT, value);
+}
+
+static void on_negint8(void *ctx, uint8_t value)
+{
+    take_value(ctx, CBOR_KIND_NINT, value);
+}
+
+static void on_negint16(void *ctx, uint16_t value)
+{
+    take_value(ctx, CBOR_KIND_NINT, value);
+}
+
+static void on_negint32(void *ctx, uint32_t value)
+{
+    take_value(ctx, CBOR_KIND_NINT, value);
+}
+
+static void on_negint64(void *ctx, uint64_t value)
+{
+    take_value(ctx, CBOR_KIND_NINT, value);
+}
+
+static void on_bytes(void *ctx, cbor_data ptr, size_t len)
+{
+    take_string(ctx, CBOR_KIND_BYTES, ptr, len);
+}
+
+static void on_text(void *ctx, cbor_data ptr, size_t len)
+{
+    take_string(ctx, CBOR_KIND_TEXT, ptr, len);
+}
+
+static void on_array(void *ctx, size_t count)
+{
+    take_value(ctx, CBOR_KIND_ARRAY, count);
+}
+
+static void on_map(void *ctx, size_t count)
+{
+    take_value(ctx, CBOR_KIND_MAP, count);
+}
+
+static void on_float(void *ctx, float value)
+{
+    (void)value; /* nothing that we read holds one */
+    take_value(ctx, CBOR_KIND_FLOAT, 0);
+}
+
+static void on_double(void *ctx, double value)
+{
+    (void)value;
+    take_value(ctx, CBOR_KIND_FLOAT, 0);
+}
+
+/* libcbor's own callbacks, which do nothing, stand where decode_head never hands such a
+ * head over: `done` would stay false. */
+static const struct cbor_callbacks callbacks = {
+    .uint8 = on_uint8,
+    .uint16 = on_uint16,
+    .uint32 = on_uint32,
+    .uint64 = on_uint64,
+    .negint8 = on_negint8,
+    .negint16 = on_negint16,
+    .negint32 = on_negint32,
+    .negint64 = on_negint64,
+    .byte_string_start = cbor_null_byte_string_start_callback,
+    .byte_string = on_bytes,
+    .string = on_text,
+    .string_start = cbor_null_string_start_callback,
+    .indef_array_start = cbor_null_indef_array_start_callback,
+    .array_start = on_array,
+    .indef_map_start = cbor_null_indef_map_start_callback,
+    .map_start = on_map,
+    .tag = cbor_null_tag_callback,
+    .float2 = on_float,
+    .float4 = on_float,
+    .float8 = on_double,
+    .undefined = cbor_null_undefined_callback,
+    .null = cbor_null_null_callback,
+    .boolean = cbor_null_boolean_callback,
+    .indef_break = cbor_null_indef_break_callback,
+};
+
+/* The place of an error: the caller's field, `offset` counted from its input's start. */
+static struct fault *at(const struct cbor_reader *r, size_t offset)
+{
+    return fault_at(r->fault, r->base + offset, "%s", r->field != NULL ? r->field : "");
+}
+
+static const char *kind_name(enum cbor_kind kind)
+{
+    static const char *const names[] = {
+        [CBOR_KIND_UINT] = "an unsigned integer",
+        [CBOR_KIND_NINT] = "a negative integer",
+        [CBOR_KIND_BYTES] = "a byte string",
+        [CBOR_KIND_TEXT] = "a text string",
+        [CBOR_KIND_ARRAY] = "an array",
+        [CBOR_KIND_MAP] = "a map",
+        [CBOR_KIND_TAG] = "a tag",
+        [CBOR_KIND_FALSE] = "false",
+        [CBOR_KIND_TRUE] = "true",
+        [CBOR_KIND_NULL] = "null",
+        [CBOR_KIND_UNDEFINED] = "undefined",
+        [CBOR_KIND_SIMPLE] = "a simple value",
+        [CBOR_KIND_FLOAT] = "a float",
+        [CBOR_KIND_BREAK] = "a break",
+    };
+    return names[kind];
+}
+
+/* The initial byte and how long the head is; says nothing yet about lengths of
+ * content.  RFC 8949 section 3. */
+static enum err split_head(const struct cbor_reader *r, struct head *out)
+{
+    if (r->pos >= r->in.len)
+        FAIL(at(r, r->pos), ERR_CBOR_MALFORMED, "the input ends where an item is expected");
+    const uint8_t initial = r->in.ptr[r->pos];
+    struct head head = {.offset = r->pos, .len = 1, .major = initial >> 5, .info = initial & 0x1f};
+    if (head.info > AI_EIGHT_BYTES && head.info < AI_INDEFINITE)
+        FAIL(at(r, r->pos), ERR_CBOR_MALFORMED, "0x%02x is a reserved initial byte", initial);
+    if (head.info >= AI_ONE_BYTE && head.info <= AI_EIGHT_BYTES)
+        head.len += (size_t)1 << (head.info - AI_ONE_BYTE);
+    if (head.len > r->in.len - r->pos)
+        FAIL(at(r, r->pos), ERR_CBOR_MALFORMED, "the input ends inside an item's head");
+    *out = head;
+    return ERR_OK;
+}
+
+/* Heads of indefinite length, and the break, which looks like one. */
+static enum err read_indefinite(const struct cbor_reader *r, const struct head *head,
+                                enum allowance allow, struct cbor_item *out)
+{
+    switch (head->major) {
+    case MAJOR_BYTES:
+    case MAJOR_TEXT:
+        FAIL(at(r, head->offset), ERR_CBOR_NOT_STRICT, "a string of indefinite length");
+    case MAJOR_ARRAY:
+        FAIL(at(r, head->offset), ERR_CBOR_NOT_STRICT, "an array of indefinite length");
+    case MAJOR_MAP:
+        if (allow != ALLOW_INDEFINITE_MAP)
+            FAIL(at(r, head->offset), ERR_CBOR_NOT_STRICT, "a map of indefinite length");
+        *out = (struct cbor_item){.kind = CBOR_KIND_MAP, .indefinite = true};
+        return ERR_OK;
+    case MAJOR_SIMPLE:
+        if (allow != ALLOW_BREAK)
+            FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "a break where an item is expected");
+        *out = (struct cbor_item){.kind = CBOR_KIND_BREAK};
+        return ERR_OK;
+    default:
+        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED,
+             "a number or a tag cannot be of indefinite length");
+    }
+}
+
+/* libcbor 0.8 refuses tags 6..20 and 24 (of which 18 is COSE_Sign1's) and all simple
+ * values but four: their heads go to it as the unsigned integer of the same argument. */
+static bool read_as_uint(const struct head *head)
+{
+    return head->major == MAJOR_TAG || (head->major == MAJOR_SIMPLE && head->info <= AI_ONE_BYTE);
+}
+
+static enum err decode_head(const struct cbor_reader *r, const struct head *head,
+                            struct decoded *out)
+{
+    const struct bytes left = bytes_of(r->in.ptr + head->offset, r->in.len - head->offset);
+    struct decoded decoded = {0};
+    struct cbor_decoder_result result = {0};
+    if (read_as_uint(head)) {
+        uint8_t copy[HEAD_LEN_MAX];
+        memcpy(copy, left.ptr, head->len);
+        copy[0] &= 0x1f;
+        result = cbor_stream_decode(copy, head->len, &callbacks, &decoded);
+    } else {
+        result = cbor_stream_decode(left.ptr, left.len, &callbacks, &decoded);
+    }
+    if (result.status == CBOR_DECODER_NEDATA)
+        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "the input ends inside a string");
+    if (result.status != CBOR_DECODER_FINISHED || !decoded.done ||
+        result.read != head->len + decoded.string.len)
+        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "not a CBOR item");
+    *out = decoded;
+    return ERR_OK;
+}
+
+/* False and its kin: RFC 8949 section 3.3. */
+static enum err classify_simple(const struct cbor_reader *r, const struct head *head,
+                                struct decoded *decoded)
+{
+    static const enum cbor_kind named[] = {
+        [20] = CBOR_KIND_FALSE,
+        [21] = CBOR_KIND_TRUE,
+        [22] = CBOR_KIND_NULL,
+        [23] = CBOR_KIND_UNDEFINED,
+    };
+    if (head->info == AI_ONE_BYTE && decoded->value < SIMPLE_MIN)
+        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "simple value %" PRIu64 " in two bytes",
+             decoded->value);
+    const bool is_named = decoded->value >= 20 && decoded->value < ARRAY_LEN(named);
+    decoded->kind = is_named ? named[decoded->value] : CBOR_KIND_SIMPLE;
+    return ERR_OK;
+}
+
+/* Whether what is announced can be there at all: an entry takes a byte at least. */
+static enum err check_count(const struct cbor_reader *r, const struct head *head,
+                            const struct decoded *decoded)
+{
+    const size_t left = r->in.len - head->offset - head->len;
+    if (decoded->kind == CBOR_KIND_ARRAY && decoded->value > left)
+        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED,
+             "an array of %" PRIu64 " entries in %zu bytes", decoded->value, left);
+    if (decoded->kind == CBOR_KIND_MAP && decoded->value > left / 2)
+        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "a map of %" PRIu64 " entries in %zu bytes",
+             decoded->value, left);
+    if (decoded->kind == CBOR_KIND_TAG && left == 0)
+        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "the input ends after a tag");
+    return ERR_OK;
+}
+
+/* RFC 8949 section 4.2.1: the argument as short as it can be.  (A float's length says
+ * how precise it is; a simple value's was checked.) */
+static enum err check_shortest(const struct cbor_reader *r, const struct head *head,
+                               const struct decoded *decoded)
+{
+    if (head->major == MAJOR_SIMPLE)
+        return ERR_OK;
+    const uint64_t value = decoded->value;
+    const size_t shortest = value < AI_ONE_BYTE   ? 1
+                            : value <= UINT8_MAX  ? 2
+                            : value <= UINT16_MAX ? 3
+                            : value <= UINT32_MAX ? 5
+                                                  : HEAD_LEN_MAX;
+    if (head->len != shortest)
+        FAIL(at(r, head->offset), ERR_CBOR_NOT_STRICT,
+             "%" PRIu64 " written in %zu bytes instead of %zu", value, head->len, shortest);
+    return ERR_OK;
+}
+
+/* The item at the reader's position, which stays; `*next` is where it ends. */
+static enum err read_item(const struct cbor_reader *r, enum allowance allow, struct cbor_item *out,
+                          size_t *next)
+{
+    struct head head = {0};
+    TRY(split_head(r, &head));
+    struct cbor_item item = {0};
+    if (head.info == AI_INDEFINITE) {
+        TRY(read_indefinite(r, &head, allow, &item));
+    } else {
+        struct decoded decoded = {0};
+        TRY(decode_head(r, &head, &decoded));
+        if (head.major == MAJOR_TAG)
+            decoded.kind = CBOR_KIND_TAG;
+        else if (read_as_uint(&head))
+            TRY(classify_simple(r, &head, &decoded));
+        TRY(check_count(r, &head, &decoded));
+        TRY(check_shortest(r, &head, &decoded));
+        if (decoded.kind == CBOR_KIND_TEXT && !utf8_valid(decoded.string))
+            FAIL(at(r, head.offset), ERR_UTF8, "a text string of %zu bytes is not UTF-8",
+                 decoded.string.len);
+        item = (struct cbor_item){
+            .kind = decoded.kind, .value = decoded.value, .string = decoded.string};
+    }
+    item.offset = r->base + head.offset;
+    *out = item;
+    *next = head.offset + head.len + item.string.len;
+    return ERR_OK;
+}
+
+/* As read_item, but only of that kind; passes over it. */
+static enum err read_kind(struct cbor_reader *r, enum cbor_kind kind, enum allowance allow,
+                          struct cbor_item *out)
+{
+    size_t next = 0;
+    struct cbor_item item = {0};
+    TRY(read_item(r, allow, &item, &next));
+    if (item.kind != kind)
+        FAIL(at(r, r->pos), ERR_CBOR_TYPE, "expected %s, found %s", kind_name(kind),
+             kind_name(item.kind));
+    r->pos = next;
+    *out = item;
+    return ERR_OK;
+}
+
+void cbor_reader_init(struct cbor_reader *r, struct bytes in, size_t base, const char *field,
+                      struct fault *fault)
+{
+    *r = (struct cbor_reader){.in = in, .base = base, .field = field, .fault = fault};
+}
+
+enum err cbor_reader_next(struct cbor_reader *r, struct cbor_item *out)
+{
+    return read_item(r, ALLOW_NOTHING, out, &r->pos);
+}
+
+enum err cbor_reader_peek(struct cbor_reader *r, struct cbor_item *out)
+{
+    size_t next = 0;
+    return read_item(r, ALLOW_NOTHING, out, &next);
+}
+
+enum err cbor_reader_uint(struct cbor_reader *r, uint64_t *out)
+{
+    struct cbor_item item = {0};
+    TRY(read_kind(r, CBOR_KIND_UINT, ALLOW_NOTHING, &item));
+    *out = item.value;
+    return ERR_OK;
+}
+
+enum err cbor_reader_bool(struct cbor_reader *r, bool *out)
+{
+    size_t next = 0;
+    struct cbor_item item = {0};
+    TRY(read_item(r, ALLOW_NOTHING, &item, &next));
+    if (item.kind != CBOR_KIND_TRUE && item.kind != CBOR_KIND_FALSE)
+        FAIL(at(r, r->pos), ERR_CBOR_TYPE, "expected true or false, found %s",
+             kind_name(item.kind));
+    r->pos = next;
+    *out = item.kind == CBOR_KIND_TRUE;
+    return ERR_OK;
+}
+
+enum err cbor_reader_bytes(struct cbor_reader *r, struct bytes *out)
+{
+    struct cbor_item item = {0};
+    TRY(read_kind(r, CBOR_KIND_BYTES, ALLOW_NOTHING, &item));
+    *out = item.string;
+    return ERR_OK;
+}
+
+enum err cbor_reader_text(struct cbor_reader *r, struct bytes *out)
+{
+    struct cbor_item item = {0};
+    TRY(read_kind(r, CBOR_KIND_TEXT, ALLOW_NOTHING, &item));
+    *out = item.string;
+    return ERR_OK;
+}
+
+enum err cbor_reader_array(struct cbor_reader *r, uint64_t *count)
+{
+    struct cbor_item item = {0};
+    TRY(read_kind(r, CBOR_KIND_ARRAY, ALLOW_NOTHING, &item));
+    *count = item.value;
+    return ERR_OK;
+}
+
+enum err cbor_reader_map(struct cbor_reader *r, bool allow_indefinite, struct cbor_map *out)
+{
+    const enum allowance allow = allow_indefinite ? ALLOW_INDEFINITE_MAP : ALLOW_NOTHING;
+    struct cbor_item item = {0};
+    TRY(read_kind(r, CBOR_KIND_MAP, allow, &item));
+    *out = (struct cbor_map){.indefinite = item.indefinite, .left = item.value};
+    return ERR_OK;
+}
+
+enum err cbor_reader_map_more(struct cbor_reader *r, struct cbor_map *map, bool *more)
+{
+    if (!map->indefinite) {
+        *more = map->left > 0;
+        map->left -= *more ? 1 : 0;
+        return ERR_OK;
+    }
+    size_t next = 0;
+    struct cbor_item item = {0};
+    TRY(read_item(r, ALLOW_BREAK, &item, &next));
+    if (item.kind == CBOR_KIND_BREAK)
+        r->pos = next;
+    *more = item.kind != CBOR_KIND_BREAK;
+    return ERR_OK;
+}
+
+enum err cbor_reader_expect_array(struct cbor_reader *r, uint64_t count)
+{
+    struct cbor_reader ahead = *r;
+    uint64_t found = 0;
+    TRY(cbor_reader_array(&ahead, &found));
+    if (found != count)
+        FAIL(at(r, r->pos), ERR_CBOR_TYPE,
+             "expected an array of %" PRIu64 " entries, found one of %" PRIu64, count, found);
+    r->pos = ahead.pos;
+    return ERR_OK;
+}
+
+enum err cbor_reader_expect_uint(struct cbor_reader *r, uint64_t value)
+{
+    struct cbor_reader ahead = *r;
+    uint64_t found = 0;
+    TRY(cbor_reader_uint(&ahead, &found));
+    if (found != value)
+        FAIL(at(r, r->pos), ERR_CBOR_TYPE, "expected %" PRIu64 ", found %" PRIu64, value, found);
+    r->pos = ahead.pos;
+    return ERR_OK;
+}
+
+/* Recursion as deep as the caller's own constant allows. */
+static enum err skip_items(struct cbor_reader *r, uint64_t count, unsigned depth)
+{
+    while (count > 0) {
+        struct cbor_item item = {0};
+        const size_t offset = r->pos;
+        TRY(cbor_reader_next(r, &item));
+        if (item.kind == CBOR_KIND_TAG)
+            continue; /* the item that it belongs to follows */
+        count--;
+        if (item.kind != CBOR_KIND_ARRAY && item.kind != CBOR_KIND_MAP)
+            continue;
+        if (depth == 0)
+            FAIL(at(r, offset), ERR_CBOR_NOT_STRICT, "containers are nested too deep");
+        TRY(skip_items(r, item.kind == CBOR_KIND_MAP ? 2 * item.value : item.value, depth - 1));
+    }
+    return ERR_OK;
+}
+
+enum err cbor_reader_skip(struct cbor_reader *r, unsigned depth)
+{
+    struct cbor_reader ahead = *r;
+    TRY(skip_items(&ahead, 1, depth));
+    r->pos = ahead.pos;
+    return ERR_OK;
+}
+
+enum err cbor_reader_end(struct cbor_reader *r)
+{
+    if (r->pos != r->in.len)
+        FAIL(at(r, r->pos), ERR_CBOR_TRAILING, "%zu bytes follow", r->in.len - r->pos);
+    return ERR_OK;
+}

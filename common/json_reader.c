@@ -1,0 +1,185 @@
+#include "json_reader.h"
+
+#include <inttypes.h>
+
+#include "codec.h"
+
+/* Numbers beyond 2^53-1 mean different things to different parsers. */
+#define UINT_MAX_EXACT 9007199254740991
+
+/* jansson 2.14 passes over a NUL that follows a number or a literal. */
+static enum err check_no_nul(struct bytes text, struct fault *fault)
+{
+    const uint8_t *nul = text.len == 0 ? NULL : memchr(text.ptr, '\0', text.len);
+    if (nul != NULL)
+        FAIL(fault_at(fault, (size_t)(nul - text.ptr), "%s", ""), ERR_MALFORMED,
+             "a NUL byte in JSON");
+    return ERR_OK;
+}
+
+/* Refuses deep nesting before a recursive parser sees it.  Brackets inside strings do
+ * not count; whether the text is JSON at all is the parser's to say. */
+static enum err check_depth(struct bytes text, struct fault *fault)
+{
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.len; i++) {
+        const uint8_t c = text.ptr[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == '{' || c == '['))
+            depth++;
+        else if (!in_string && (c == '}' || c == ']') && depth > 0)
+            depth--;
+        if (depth > JSON_DEPTH_MAX)
+            FAIL(fault_at(fault, i, "%s", ""), ERR_MALFORMED, "JSON nested deeper than %d",
+                 JSON_DEPTH_MAX);
+    }
+    return ERR_OK;
+}
+
+enum err json_reader_parse(struct bytes text, json_t **out, struct fault *fault)
+{
+    TRY(check_no_nul(text, fault));
+    TRY(check_depth(text, fault));
+    json_error_t error;
+    /* Without JSON_ALLOW_NUL jansson refuses \u0000, so that a C string is the whole
+     * string. */
+    CLEANUP(json_decrefp)
+    json_t *root = json_loadb(text.len == 0 ? "" : (const char *)text.ptr, text.len,
+                              JSON_REJECT_DUPLICATES, &error);
+    if (root == NULL && json_error_code(&error) == json_error_out_of_memory)
+        FAIL(fault, ERR_NO_MEMORY, "out of memory reading JSON");
+    if (root == NULL)
+        FAIL(fault_at(fault, error.position < 0 ? FAULT_NO_OFFSET : (size_t)error.position, "%s",
+                      ""),
+             ERR_MALFORMED, "not JSON as required: %s", error.text);
+    if (!json_is_object(root))
+        FAIL(fault_at(fault, 0, "%s", ""), ERR_MALFORMED, "not a JSON object");
+    *out = TAKE(root);
+    return ERR_OK;
+}
+
+/* Places `fault` at member `name` of the object that `path` names. */
+static struct fault *at_member(struct fault *fault, const char *path, const char *name)
+{
+    return fault_at(fault, FAULT_NO_OFFSET, "%s%s%s", path, path[0] == '\0' ? "" : ".", name);
+}
+
+static enum err check_known(json_t *object, const char *path, const struct json_member *members,
+                            size_t count, struct fault *fault)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach(object, name, value)
+    {
+        bool known = false;
+        for (size_t i = 0; i < count; i++)
+            known = known || strcmp(members[i].name, name) == 0;
+        if (!known)
+            FAIL(at_member(fault, path, name), ERR_UNKNOWN_MEMBER,
+                 "this request has no such member");
+    }
+    return ERR_OK;
+}
+
+static const char *type_name(enum json_member_type type)
+{
+    switch (type) {
+    case JSON_MEMBER_TEXT:
+        return "a string";
+    case JSON_MEMBER_UINT:
+        return "an integer of 0..2^53-1";
+    case JSON_MEMBER_BOOL:
+        return "true or false";
+    case JSON_MEMBER_BASE64:
+        return "a base64 string";
+    case JSON_MEMBER_ARRAY:
+        return "an array";
+    case JSON_MEMBER_OBJECT:
+        return "an object";
+    }
+    return "of a known type";
+}
+
+static bool type_fits(const json_t *value, enum json_member_type type)
+{
+    switch (type) {
+    case JSON_MEMBER_TEXT:
+    case JSON_MEMBER_BASE64:
+        return json_is_string(value);
+    case JSON_MEMBER_UINT:
+        return json_is_integer(value) && json_integer_value(value) >= 0 &&
+               json_integer_value(value) <= UINT_MAX_EXACT;
+    case JSON_MEMBER_BOOL:
+        return json_is_boolean(value);
+    case JSON_MEMBER_ARRAY:
+        return json_is_array(value);
+    case JSON_MEMBER_OBJECT:
+        return json_is_object(value);
+    }
+    return false;
+}
+
+static enum err read_member(json_t *value, const char *path, const struct json_member *member,
+                            struct fault *fault)
+{
+    if (!type_fits(value, member->type))
+        FAIL(at_member(fault, path, member->name), ERR_MALFORMED, "must be %s%s",
+             type_name(member->type), json_is_null(value) ? "; absent, never null" : "");
+    switch (member->type) {
+    case JSON_MEMBER_TEXT:
+        *(const char **)member->out = json_string_value(value);
+        return ERR_OK;
+    case JSON_MEMBER_UINT:
+        *(uint64_t *)member->out = (uint64_t)json_integer_value(value);
+        return ERR_OK;
+    case JSON_MEMBER_BOOL:
+        *(bool *)member->out = json_is_true(value);
+        return ERR_OK;
+    case JSON_MEMBER_ARRAY:
+    case JSON_MEMBER_OBJECT:
+        *(json_t **)member->out = value;
+        return ERR_OK;
+    case JSON_MEMBER_BASE64:
+        break;
+    }
+    const struct bytes text = bytes_of(json_string_value(value), json_string_length(value));
+    const enum err err = base64_decode(text, member->out);
+    if (err != ERR_OK)
+        FAIL(at_member(fault, path, member->name), err, "%s", err_sentence(err));
+    return ERR_OK;
+}
+
+enum err json_reader_object(json_t *object, const char *path, enum json_mode mode,
+                            const struct json_member *members, size_t count, struct fault *fault)
+{
+    if (!json_is_object(object))
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", path), ERR_MALFORMED, "must be an object");
+    if (mode == JSON_REQUEST)
+        TRY(check_known(object, path, members, count, fault));
+    for (size_t i = 0; i < count; i++) {
+        json_t *value = json_object_get(object, members[i].name);
+        if (value != NULL)
+            TRY(read_member(value, path, &members[i], fault));
+        else if (members[i].required)
+            FAIL(at_member(fault, path, members[i].name), ERR_MALFORMED, "this member is required");
+    }
+    return ERR_OK;
+}
+
+static int append_chunk(const char *text, size_t len, void *out)
+{
+    return buf_append(out, bytes_of(text, len)) == ERR_OK ? 0 : -1;
+}
+
+enum err json_append(struct buf *out, const json_t *value)
+{
+    const size_t before = out->len;
+    if (json_dump_callback(value, append_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+        return ERR_OK;
+    out->len = before;
+    return ERR_NO_MEMORY;
+}

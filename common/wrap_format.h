@@ -1,0 +1,97 @@
+/* Between wrap.c and the files of the formats; tests of the vectors use it, nothing
+ * else does.
+ *
+ * A format turns one public key into one encapsulation, and what both sides derive
+ * from it is always the same thing: an AEAD key and a base nonce.  These leave a
+ * format inside a `struct secret` and in no other way.  A new format is one
+ * `const struct wrap_format` and one row in wrap.c. */
+#ifndef VOUCHSAFE_WRAP_FORMAT_H
+#define VOUCHSAFE_WRAP_FORMAT_H
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "wrap.h"
+
+CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, evp_pkey_freep)
+CLEANUP_PTR(EVP_PKEY_CTX, EVP_PKEY_CTX_free, evp_pkey_ctx_freep)
+
+#define AEAD_KEY_LEN   32 /* AES-256-GCM */
+#define AEAD_NONCE_LEN 12
+/* RFC 9180 section 5.2 would allow 2^96 - 1: no caller comes near either. */
+#define AEAD_SEQUENCE_MAX UINT32_MAX
+
+/* An HPKE suite in base mode (RFC 9180 section 7).  KEM and KDF use the same hash. */
+struct hpke_suite {
+    const char *group;  /* OpenSSL's name of the curve; NULL for X25519 */
+    const char *digest; /* of KEM and KDF */
+    size_t point_len;   /* Npk and Nenc */
+    size_t dh_len;      /* Ndh */
+    size_t hash_len;    /* Nh and Nsecret: at most 48 */
+    size_t key_len;     /* Nk */
+    uint16_t kem_id;
+    uint16_t kdf_id;
+    uint16_t aead_id;
+};
+
+/* A DER SubjectPublicKeyInfo taken apart as far as it takes to name it. */
+struct spki_view {
+    struct bytes whole;
+    struct bytes algorithm; /* content of the OBJECT IDENTIFIER */
+    struct bytes params;    /* whole DER of the parameters; empty where absent */
+};
+
+struct wrap_format {
+    const char *name;
+    const struct hpke_suite *suite; /* NULL for RSA */
+    struct bytes spki_prefix;       /* HPKE: everything before the point */
+    /* True where the key is this format's to parse: no other format's is asked. */
+    bool (*claims)(const struct wrap_format *format, const struct spki_view *spki);
+    /* ERR_PUBLIC_KEY. */
+    enum err (*parse)(struct bytes spki, const struct wrap_format *format, EVP_PKEY **out,
+                      struct fault *fault);
+    enum err (*generate)(const struct wrap_format *format, EVP_PKEY **out);
+    /* A fresh encapsulation to `key`: key and base nonce, and `enc` appended. */
+    enum err (*encapsulate)(const struct wrap_format *format, EVP_PKEY *key, struct bytes info,
+                            struct secret **keys, struct buf *enc);
+    /* ERR_CRYPTO where `enc` is none. */
+    enum err (*decapsulate)(const struct wrap_format *format, EVP_PKEY *key, struct bytes enc,
+                            struct bytes info, struct secret **keys);
+};
+
+extern const struct wrap_format wrap_format_hpke_x25519;
+extern const struct wrap_format wrap_format_hpke_p256;
+extern const struct wrap_format wrap_format_hpke_p384;
+extern const struct wrap_format wrap_format_rsa_oaep_256;
+
+/* How a refusal begins; what was found follows. */
+#define WRAP_EXPECTED                                                                            \
+    "expected the DER SubjectPublicKeyInfo of an X25519, P-256, P-384 or RSA (2048, 3072, 4096 " \
+    "bits) key, found "
+
+/* For a call to OpenSSL that failed.  Its queue is emptied: what is left there would
+ * be taken for a later failure of somebody else's, TLS's for one. */
+static inline enum err wrap_crypto_failed(void)
+{
+    ERR_clear_error();
+    return ERR_CRYPTO;
+}
+
+/* Encapsulation by a given ephemeral key: with the vectors' key in tests, with a fresh
+ * one everywhere else.  A suite whose key is not AES-256's is for tests alone. */
+MUST_CHECK enum err wrap_hpke_encapsulate_by(const struct hpke_suite *suite, EVP_PKEY *ephemeral,
+                                             EVP_PKEY *recipient, struct bytes info,
+                                             struct secret **keys, struct buf *enc);
+MUST_CHECK enum err wrap_hpke_decapsulate(const struct hpke_suite *suite, EVP_PKEY *key,
+                                          struct bytes enc, struct bytes info,
+                                          struct secret **keys);
+
+/* AES-256-GCM with nonce = base nonce XOR sequence (RFC 9180 section 5.2).  `keys` is
+ * key | base nonce.  ERR_WRONG_STATE past AEAD_SEQUENCE_MAX, ERR_CRYPTO where a tag does not
+ * verify. */
+MUST_CHECK enum err wrap_aead_seal(const struct secret *keys, uint64_t sequence, struct bytes aad,
+                                   const struct secret *plaintext, struct buf *ciphertext);
+MUST_CHECK enum err wrap_aead_open(const struct secret *keys, uint64_t sequence, struct bytes aad,
+                                   struct bytes ciphertext, struct secret **plaintext);
+
+#endif
