@@ -1,0 +1,29 @@
+/* The commands of `vouchsafe`: one row each, one file per group.
+ *
+ * To add one: define a `const struct cli_command` in cmd_<group>.c, declare it here,
+ * add its row in main.c and its text in docs/man.  main.c parses the options, counts
+ * the operands, prints help, and turns what `run` returns into one line on standard
+ * error and the exit status (DESIGN section 8). */
+#ifndef VOUCHSAFE_CLI_COMMAND_H
+#define VOUCHSAFE_CLI_COMMAND_H
+
+#include "common/options.h"
+
+#define CLI_OPERANDS_ANY SIZE_MAX
+
+struct cli_command {
+    const char *name;                 /* "verify"; with a group, "measurement add" */
+    const char *operands;             /* as shown in the usage line: "FILE|-" */
+    const char *summary;              /* one line of `vouchsafe help` */
+    const char *details;              /* paragraphs of `vouchsafe help NAME`, or NULL */
+    const struct cli_option *options; /* ends with an empty row */
+    size_t operands_min;
+    size_t operands_max;
+    /* Prints its result on standard output.  ERR_OK: exit 0.  Otherwise the fault is
+     * printed by main, and the error's class gives the exit status. */
+    enum err (*run)(const struct cli_args *args, struct fault *fault);
+};
+
+extern const struct cli_command cmd_verify;
+
+#endif

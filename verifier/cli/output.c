@@ -1,0 +1,168 @@
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum cli_exit cli_exit_of(enum err code)
+{
+    if (code == ERR_USAGE || code == ERR_CONFIG)
+        return CLI_EXIT_USAGE;
+    switch (err_class(code)) {
+    case ERR_CLASS_NONE:
+        return CLI_EXIT_DONE;
+    case ERR_CLASS_MALFORMED:
+    case ERR_CLASS_UNAUTH:
+    case ERR_CLASS_DENIED:
+    case ERR_CLASS_NOT_FOUND:
+    case ERR_CLASS_METHOD:
+    case ERR_CLASS_CONFLICT:
+    case ERR_CLASS_TOO_LARGE:
+        return CLI_EXIT_REFUSED;
+    case ERR_CLASS_TOO_FAST:
+    case ERR_CLASS_BUSY:
+    case ERR_CLASS_INTERNAL:
+        break;
+    }
+    return CLI_EXIT_UNDECIDED;
+}
+
+enum cli_exit cli_fail(enum err code, const struct fault *fault)
+{
+    static const struct fault none = FAULT_NONE;
+    if (fault == NULL || fault->code != code)
+        fault = &none;
+    fflush(stdout);
+    fprintf(stderr, "vouchsafe: %s: ", err_wire(code));
+    if (fault->field[0] != '\0')
+        fprintf(stderr, "%s: ", fault->field);
+    fputs(fault->detail[0] == '\0' ? err_sentence(code) : fault->detail, stderr);
+    if (fault->offset != FAULT_NO_OFFSET)
+        fprintf(stderr, " (offset %zu)", fault->offset);
+    fputc('\n', stderr);
+    return cli_exit_of(code);
+}
+
+static void close_file(int *fd)
+{
+    if (*fd > STDIN_FILENO)
+        close(*fd);
+}
+
+enum err cli_read_file(const char *path, size_t max_len, struct buf *out, struct fault *fault)
+{
+    const bool from_stdin = strcmp(path, "-") == 0;
+    const char *name = from_stdin ? "standard input" : path;
+    CLEANUP(close_file) int fd = STDIN_FILENO;
+    if (!from_stdin) {
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            FAIL(fault, ERR_FILE, "%s: %s", name, strerror(errno));
+    }
+    CLEANUP(buf_free) struct buf content = {0};
+    while (content.len < max_len) {
+        const size_t left = max_len - content.len;
+        const size_t want = left < 65536 ? left : 65536;
+        TRY(buf_reserve(&content, want));
+        const ssize_t got = read(fd, content.ptr + content.len, want);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            FAIL(fault, ERR_FILE, "%s: %s", name, strerror(errno));
+        if (got == 0)
+            break;
+        content.len += (size_t)got;
+    }
+    buf_free(out);
+    buf_move(out, &content);
+    return ERR_OK;
+}
+
+enum err cli_print_json(const json_t *json)
+{
+    char *text = json_dumps(json, JSON_INDENT(2));
+    if (text == NULL)
+        return ERR_NO_MEMORY;
+    puts(text);
+    free(text);
+    return ERR_OK;
+}
+
+/* Bytes below space and DEL; and C1 controls, which are C2 80..9F in UTF-8 and which
+ * some terminals obey. */
+static bool is_control(struct bytes text, size_t i)
+{
+    const uint8_t c = text.ptr[i];
+    if (c < 0x20 || c == 0x7f)
+        return true;
+    const bool starts_c1 = c == 0xc2 && i + 1 < text.len && text.ptr[i + 1] < 0xa0;
+    const bool ends_c1 = i > 0 && text.ptr[i - 1] == 0xc2 && c < 0xa0;
+    return starts_c1 || ends_c1;
+}
+
+void cli_print_text(struct bytes text, FILE *out)
+{
+    for (size_t i = 0; i < text.len; i++)
+        fputc(is_control(text, i) ? '?' : text.ptr[i], out);
+}
+
+bool cli_has_colour(FILE *out)
+{
+    const char *term = getenv("TERM");
+    const char *no_colour = getenv("NO_COLOR");
+    return isatty(fileno(out)) == 1 && (no_colour == NULL || no_colour[0] == '\0') &&
+           term != NULL && strcmp(term, "dumb") != 0;
+}
+
+/* Code points, not bytes: good enough for names and times. */
+static size_t text_width(const char *text)
+{
+    size_t width = 0;
+    for (; *text != '\0'; text++) {
+        if (((unsigned char)*text & 0xc0) != 0x80)
+            width++;
+    }
+    return width;
+}
+
+enum err cli_table_row(struct cli_table *table, const char *const *cells)
+{
+    for (size_t i = 0; i < table->columns; i++) {
+        const char *cell = cells[i] == NULL ? "" : cells[i];
+        TRY(buf_append(&table->cells, bytes_of(cell, strlen(cell) + 1)));
+        const size_t width = text_width(cell);
+        if (width > table->width[i])
+            table->width[i] = width;
+    }
+    table->rows++;
+    return ERR_OK;
+}
+
+enum err cli_table_init(struct cli_table *table, size_t columns, const char *const *headings)
+{
+    if (columns == 0 || columns > CLI_TABLE_COLUMNS_MAX)
+        return ERR_INTERNAL;
+    *table = (struct cli_table){.columns = columns};
+    return cli_table_row(table, headings);
+}
+
+void cli_table_print(const struct cli_table *table, FILE *out)
+{
+    const char *cell = (const char *)table->cells.ptr;
+    for (size_t row = 0; row < table->rows; row++) {
+        for (size_t i = 0; i < table->columns; i++) {
+            cli_print_text(bytes_of_text(cell), out);
+            if (i + 1 < table->columns) /* no blanks at the end of a line */
+                fprintf(out, "%*s", (int)(table->width[i] - text_width(cell)) + 2, "");
+            cell += strlen(cell) + 1;
+        }
+        fputc('\n', out);
+    }
+}
+
+void cli_table_free(struct cli_table *table)
+{
+    buf_free(&table->cells);
+    *table = (struct cli_table){0};
+}
