@@ -1,6 +1,5 @@
 /* A made chain, a document's view of it, and what chain_verify is to say: shared by
- * the tests of
- * its rules (test_chain.c, _forms, _extensions) and of its use (test_chain_use.c). */
+ * the tests of its rules (test_chain.c, _forms, _extensions) and of its use (_use). */
 #ifndef VOUCHSAFE_CHAIN_FIXTURE_H
 #define VOUCHSAFE_CHAIN_FIXTURE_H
 

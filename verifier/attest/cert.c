@@ -255,7 +255,6 @@ static enum err read_x509(struct bytes der, struct cert *cert, const char *field
     /* d2i keeps quiet about a point that is off the curve; the key is then missing. */
     const bool whole = cert->x509 != NULL && end == der.ptr + der.len;
     const bool keyed = whole && X509_get0_pubkey(cert->x509) != NULL;
-    ERR_clear_error();
     if (!whole)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "not a readable X.509 certificate");
@@ -263,6 +262,16 @@ static enum err read_x509(struct bytes der, struct cert *cert, const char *field
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "the public key is not a point on P-384");
     return ERR_OK;
+}
+
+static enum err read_contents(struct bytes der, struct cert *cert, const char *field,
+                              struct fault *fault)
+{
+    TRY(read_x509(der, cert, field, fault));
+    TRY(read_validity(cert, field, fault));
+    TRY(check_extensions(cert->x509, field, fault));
+    TRY(read_basic_constraints(cert, field, fault));
+    return read_key_usage(cert, field, fault);
 }
 
 enum err cert_parse(struct bytes der, const char *field, struct cert *out, struct fault *fault)
@@ -273,11 +282,9 @@ enum err cert_parse(struct bytes der, const char *field, struct cert *out, struc
     CLEANUP(cert_free)
     struct cert cert = {
         .serial = fields.serial, .issuer = fields.issuer, .subject = fields.subject};
-    TRY(read_x509(der, &cert, field, fault));
-    TRY(read_validity(&cert, field, fault));
-    TRY(check_extensions(cert.x509, field, fault));
-    TRY(read_basic_constraints(&cert, field, fault));
-    TRY(read_key_usage(&cert, field, fault));
+    const enum err err = read_contents(der, &cert, field, fault);
+    ERR_clear_error(); /* a stranger's junk is no news for whoever looks there next */
+    TRY(err);
     *out = cert;
     cert.x509 = NULL; /* moved */
     return ERR_OK;
