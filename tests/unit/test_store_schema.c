@@ -1,0 +1,218 @@
+/* The SQLite file's schema: migrations, and what a writer of the file can do to it. */
+#include "store_sqlite_fixture.h"
+
+/* --- schema --- */
+
+static const struct sqlite_migration migrations[] = {
+    {"0001_a.sql", "CREATE TABLE p (id INTEGER PRIMARY KEY) STRICT;"
+                   "CREATE TABLE c (p_id INTEGER NOT NULL REFERENCES p (id)) STRICT;"
+                   "INSERT INTO p VALUES (1); INSERT INTO c VALUES (1);"},
+    {"0002_b.sql", "ALTER TABLE p ADD COLUMN more TEXT; UPDATE p SET more = 'x';"},
+    {"0003_fails.sql", "UPDATE p SET more = 'y'; INSERT INTO none VALUES (1);"},
+};
+static const struct sqlite_migration broken_keys[] = {
+    {"0001_a.sql", ""},
+    {"0002_b.sql", ""},
+    {"0003_orphans.sql", "DELETE FROM p;"},
+};
+
+static void demand_value(const struct fixture *f, const char *sql, const char *expected)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    ck_assert_int_eq(sqlite3_open(f->path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(statement), SQLITE_ROW);
+    ck_assert_str_eq((const char *)sqlite3_column_text(statement, 0), expected);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+}
+
+SQLITE_TEST(valid_migrations, fixture_prepare)
+{
+    struct sql *db = NULL;
+    tamper(f, "PRAGMA user_version = 0");
+    ck_ok(sql_open(f->path, SQL_WRITE, &db, &f->fault));
+    ck_ok(sqlite_schema_migrate(db, migrations, 1, &f->fault));
+    demand_value(f, "PRAGMA user_version", "1");
+    ck_ok(sqlite_schema_migrate(db, migrations, 2, &f->fault));
+    ck_ok(sqlite_schema_migrate(db, migrations, 2, &f->fault)); /* nothing twice */
+    demand_value(f, "PRAGMA user_version", "2");
+    ck_err(sqlite_schema_migrate(db, migrations, 3, &f->fault), ERR_STORE);
+    demand_value(f, "PRAGMA user_version", "2");
+    demand_value(f, "SELECT more FROM p", "x");
+    ck_err(sqlite_schema_migrate(db, broken_keys, 3, &f->fault), ERR_STORE);
+    demand_words(f, "0003_orphans.sql");
+    demand_value(f, "SELECT count(*) FROM p", "1");
+    sql_close(db);
+}
+
+/* What lies in db/ is what was built in. */
+START_TEST(valid_migrations_complete)
+{
+    size_t count = 0;
+    char name[1024];
+    const char *source = getenv("VOUCHSAFE_SOURCE");
+    snprintf(name, sizeof name, "%s/db", source == NULL ? "." : source);
+    DIR *dir = opendir(name);
+    ck_assert_ptr_nonnull(dir);
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
+        count += strstr(e->d_name, ".sql") != NULL;
+    closedir(dir);
+    ck_assert_uint_eq(count, sqlite_migration_count);
+    for (size_t i = 0; i < sqlite_migration_count; i++)
+        ck_assert_uint_eq(strtoul(sqlite_migrations[i].name, NULL, 10), i + 1);
+}
+END_TEST
+
+/* Columns come out in the order of the schema, none left out. */
+static enum err compare_with_schema(const struct policy_row *row, void *context)
+{
+    CLEANUP(buf_free) struct buf expected = {0};
+    char sql[128];
+    struct cbor_writer w;
+    sqlite3_stmt *s = NULL;
+    snprintf(sql, sizeof sql, "SELECT * FROM %s", policy_table_name(row->table));
+    ck_assert_int_eq(sqlite3_prepare_v2(context, sql, -1, &s, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(s), SQLITE_ROW);
+    const int count = sqlite3_column_count(s);
+    ck_assert_str_eq(sqlite3_column_name(s, 0), "id");
+    ck_assert_str_eq(sqlite3_column_name(s, 1), "revision");
+    ck_assert_str_eq(sqlite3_column_name(s, count - 1), "mac");
+    cbor_writer_init(&w, &expected);
+    cbor_writer_array(&w, (size_t)count - 3);
+    for (int i = 2; i < count - 1; i++) {
+        const struct bytes value =
+            bytes_of(sqlite3_column_blob(s, i), (size_t)sqlite3_column_bytes(s, i));
+        switch (sqlite3_column_type(s, i)) {
+        case SQLITE_INTEGER:
+            cbor_writer_uint(&w, (uint64_t)sqlite3_column_int64(s, i));
+            break;
+        case SQLITE_TEXT:
+            cbor_writer_text(&w, value);
+            break;
+        case SQLITE_BLOB:
+            cbor_writer_bytes(&w, value);
+            break;
+        default:
+            cbor_writer_null(&w);
+        }
+    }
+    ck_ok(cbor_writer_finish(&w));
+    ck_assert(bytes_equal(bytes_of_buf(&expected), row->columns));
+    sqlite3_finalize(s);
+    return ERR_OK;
+}
+
+SQLITE_TEST(valid_column_order, fixture_make)
+{
+    sqlite3 *db = NULL;
+    struct policy_head head;
+    ck_assert_int_eq(sqlite3_open(f->path, &db), SQLITE_OK);
+    ck_ok(f->ops->scan_policy(f->store, &head, compare_with_schema, db, &f->fault));
+    sqlite3_close(db);
+}
+
+/* --- a writer of the file --- */
+
+/* STRICT keeps types apart, whoever writes. */
+SQLITE_TEST(wrong_types, fixture_make)
+{
+    ck_assert_int_eq(tamper_result(f, "UPDATE image SET created_ms = 'soon'"), SQLITE_CONSTRAINT);
+    ck_assert_int_eq(tamper_result(f, "UPDATE image SET name = x'00'"), SQLITE_CONSTRAINT);
+    ck_assert_int_eq(tamper_result(f, "UPDATE store SET store_id = 'text of 16 bytes'"),
+                     SQLITE_CONSTRAINT);
+    fixture_holds(f, &f->rows);
+}
+
+/* What the schema would not allow, after the schema was changed too. */
+SQLITE_TEST(wrong_tampered_rows, fixture_make)
+{
+    static const struct {
+        const char *change;
+        const char *words;
+        const char *undo;
+    } cases[] = {
+        {"UPDATE image SET created_ms = -1", "created_ms", "UPDATE image SET created_ms = 0"},
+        {"UPDATE image SET mac = x'00'", "mac", "UPDATE image SET mac = zeroblob(32)"},
+        {"UPDATE image SET name = CAST(x'ff' AS TEXT)", "UTF-8", "UPDATE image SET name = 'a'"},
+        {"DELETE FROM policy_head", "missing",
+         "INSERT INTO policy_head VALUES (1, 1, 1, zeroblob(32), zeroblob(32))"},
+        {"ALTER TABLE setting RENAME TO gone;"
+         "CREATE TABLE setting (id INTEGER, revision, name, value, mac);"
+         "INSERT INTO setting VALUES (1, 1, 5, 'x', zeroblob(32))",
+         "name", "DROP TABLE setting; ALTER TABLE gone RENAME TO setting"},
+        {"ALTER TABLE setting RENAME TO gone;"
+         "CREATE TABLE setting (id INTEGER, revision, name, value, mac);"
+         "INSERT INTO setting VALUES (1, x'31', 'x', 'x', zeroblob(32))",
+         "revision", "DROP TABLE setting; ALTER TABLE gone RENAME TO setting"},
+        {"PRAGMA ignore_check_constraints = ON; UPDATE policy_head SET digest = x''", "digest",
+         "UPDATE policy_head SET digest = zeroblob(32)"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        fixture_close(f);
+        tamper(f, cases[i].change);
+        ck_err(read_everything(f), ERR_STORE_TAMPERED);
+        demand_words(f, cases[i].words);
+        fixture_close(f);
+        tamper(f, cases[i].undo);
+        ck_ok(read_everything(f));
+    }
+}
+
+SQLITE_TEST(wrong_tampered_identity, fixture_make)
+{
+    static const char *const changes[] = {
+        "UPDATE store SET generation = 4294967296",
+        "UPDATE store SET challenge_epoch = 4294967296",
+        "UPDATE store SET purged_before_ms = -1",
+        "PRAGMA ignore_check_constraints = ON; UPDATE store SET store_id = zeroblob(15)",
+        "PRAGMA ignore_check_constraints = ON; UPDATE store SET key_check = zeroblob(33)",
+        "DELETE FROM store",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        struct store_identity identity;
+        tamper(f,
+               "INSERT OR REPLACE INTO store VALUES (1, zeroblob(16), 1, zeroblob(32), 1, 1, 1)");
+        ck_ok(f->ops->read_identity(f->store, &identity, &f->fault));
+        tamper(f, changes[i]);
+        ck_err(f->ops->read_identity(f->store, &identity, &f->fault), ERR_STORE_TAMPERED);
+    }
+}
+
+/* A planted trigger does not run: redeemed stays redeemed, recorded stays recorded. */
+SQLITE_TEST(wrong_trigger, fixture_make)
+{
+    struct decision decision;
+    struct store_outcome out = {0};
+    tamper(f, "CREATE TRIGGER forget AFTER INSERT ON redeemed BEGIN DELETE FROM redeemed; END;"
+              "CREATE TRIGGER hide AFTER INSERT ON audit BEGIN DELETE FROM audit; END");
+    decision_make(&decision, f, 1, "i-1");
+    ck_ok(decision_commit(f, &decision, &out));
+    store_outcome_free(&out);
+    ck_err(f->ops->check_redeemed(f->store, decision.d.challenge, &f->fault),
+           ERR_CHALLENGE_REDEEMED);
+    fixture_holds(f, &f->rows);
+}
+
+/* One prepared statement cannot walk two results. */
+SQLITE_TEST(wrong_statement_inside_itself, fixture_make)
+{
+    static const char text[] = "SELECT id FROM image";
+    CLEANUP(sql_end) struct sql_transaction t = {0};
+    CLEANUP(sql_finish) struct sql_query outer = {0};
+    CLEANUP(sql_finish) struct sql_query inner = {0};
+    ck_ok(sql_begin(sqlite_of(f->store)->reader, &t, &f->fault));
+    ck_ok(sql_prepare(&t, text, &outer));
+    ck_err(sql_prepare(&t, text, &inner), ERR_INTERNAL);
+    sql_finish(&outer);
+    ck_ok(sql_prepare(&t, text, &inner));
+    /* The reader only reads. */
+    ck_err(sql_script(&t, "DELETE FROM audit"), ERR_STORE);
+    sql_finish(&inner);
+    sql_end(&t);
+}
+
+UNIT_MAIN("store_schema", valid_migrations, valid_migrations_complete, valid_column_order,
+          wrong_types, wrong_tampered_rows, wrong_tampered_identity, wrong_trigger,
+          wrong_statement_inside_itself)

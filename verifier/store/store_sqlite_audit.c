@@ -1,0 +1,171 @@
+/* The audit chain's records and checkpoints.  The store keeps them in order and without
+ * gaps; whether the hashes chain is for the ledger, and for auditors, to say. */
+#include "store_sqlite.h"
+
+/* What a caller means by a bound beyond SQLite's integers is "to the end". */
+static uint64_t clamp(uint64_t bound)
+{
+    return bound > INT64_MAX ? INT64_MAX : bound;
+}
+
+static enum err read_tail(struct sql_transaction *t, uint64_t *sequence, uint8_t hash[SHA384_LEN])
+{
+    CLEANUP(sql_finish) struct sql_query q = {0};
+    bool found = false;
+
+    TRY(sql_prepare(t, "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1", &q));
+    TRY(sql_step(&q, &found));
+    if (!found) {
+        *sequence = 0;
+        memset(hash, 0, SHA384_LEN);
+        return ERR_OK;
+    }
+    TRY(sql_column_fixed(&q, 1, hash, SHA384_LEN));
+    return sql_column_uint(&q, 0, UINT64_MAX, sequence);
+}
+
+enum err sqlite_audit_add(struct sql_transaction *t, const struct audit_entry *entry)
+{
+    CLEANUP(sql_finish) struct sql_query q = {0};
+    uint8_t hash[SHA384_LEN];
+    uint64_t last = 0;
+
+    TRY(read_tail(t, &last, hash));
+    if (entry->sequence != last + 1)
+        FAIL(t->fault, ERR_STORE_CONFLICT,
+             "audit record %llu does not follow the last one, %llu: another process writes here",
+             (unsigned long long)entry->sequence, (unsigned long long)last);
+    TRY(sql_prepare(t,
+                    "INSERT INTO audit (sequence, time_ms, request_id, event, record, hash)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    &q));
+    sql_bind_uint(&q, entry->sequence);
+    sql_bind_uint(&q, entry->time_ms);
+    sql_bind_text(&q, bytes_of_text(entry->request_id));
+    sql_bind_text(&q, bytes_of_text(entry->event));
+    sql_bind_blob(&q, entry->record);
+    sql_bind_blob(&q, bytes_of(entry->hash, sizeof entry->hash));
+    return sql_run(&q);
+}
+
+enum err sqlite_append_audit(struct store *store, const struct audit_entry *entry,
+                             struct fault *fault)
+{
+    CLEANUP(sql_end) struct sql_transaction t = {0};
+    TRY(sql_begin(sqlite_of(store)->writer, &t, fault));
+    TRY(sqlite_audit_add(&t, entry));
+    return sql_commit(&t);
+}
+
+enum err sqlite_audit_tail(struct store *store, uint64_t *sequence, uint8_t hash[SHA384_LEN],
+                           struct fault *fault)
+{
+    CLEANUP(sql_end) struct sql_transaction t = {0};
+    uint64_t last = 0;
+    uint8_t last_hash[SHA384_LEN];
+    TRY(sql_begin(sqlite_of(store)->reader, &t, fault));
+    TRY(read_tail(&t, &last, last_hash));
+    *sequence = last;
+    memcpy(hash, last_hash, SHA384_LEN);
+    return ERR_OK;
+}
+
+#define ENTRY_COLUMNS "sequence, time_ms, request_id, event, record, hash"
+
+static enum err read_entry(const struct sql_query *q, struct audit_entry *out)
+{
+    TRY(sql_column_uint(q, 0, UINT64_MAX, &out->sequence));
+    TRY(sql_column_uint(q, 1, UINT64_MAX, &out->time_ms));
+    TRY(sql_column_cstr(q, 2, &out->request_id));
+    TRY(sql_column_cstr(q, 3, &out->event));
+    TRY(sql_column_blob(q, 4, &out->record));
+    return sql_column_fixed(q, 5, out->hash, sizeof out->hash);
+}
+
+static enum err hand_over(struct sql_query *q, audit_entry_fn *fn, void *context, uint64_t *count)
+{
+    for (bool more = true; more;) {
+        struct audit_entry entry = {0};
+        TRY(sql_step(q, &more));
+        if (!more)
+            break;
+        TRY(read_entry(q, &entry));
+        TRY(fn(&entry, context));
+        ++*count;
+    }
+    return ERR_OK;
+}
+
+enum err sqlite_audit_scan(struct store *store, uint64_t from, uint64_t to, uint64_t limit,
+                           audit_entry_fn *fn, void *context, struct fault *fault)
+{
+    CLEANUP(sql_end) struct sql_transaction t = {0};
+    CLEANUP(sql_finish) struct sql_query q = {0};
+    uint64_t count = 0;
+
+    TRY(sql_begin(sqlite_of(store)->reader, &t, fault));
+    TRY(sql_prepare(&t,
+                    "SELECT " ENTRY_COLUMNS " FROM audit WHERE sequence BETWEEN ? AND ?"
+                    " ORDER BY sequence LIMIT ?",
+                    &q));
+    sql_bind_uint(&q, clamp(from));
+    sql_bind_uint(&q, clamp(to));
+    sql_bind_uint(&q, clamp(limit));
+    return hand_over(&q, fn, context, &count);
+}
+
+enum err sqlite_audit_find(struct store *store, const char *request_id, audit_entry_fn *fn,
+                           void *context, struct fault *fault)
+{
+    CLEANUP(sql_end) struct sql_transaction t = {0};
+    CLEANUP(sql_finish) struct sql_query q = {0};
+    uint64_t count = 0;
+
+    TRY(sql_begin(sqlite_of(store)->reader, &t, fault));
+    TRY(sql_prepare(
+        &t, "SELECT " ENTRY_COLUMNS " FROM audit WHERE request_id = ? ORDER BY sequence", &q));
+    sql_bind_text(&q, bytes_of_text(request_id));
+    TRY(hand_over(&q, fn, context, &count));
+    if (count == 0)
+        FAIL(fault, ERR_NOT_FOUND, "no audit record has request id %s", request_id);
+    return ERR_OK;
+}
+
+enum err sqlite_put_checkpoint(struct store *store, uint64_t sequence, struct bytes message,
+                               struct fault *fault)
+{
+    CLEANUP(sql_end) struct sql_transaction t = {0};
+    CLEANUP(sql_finish) struct sql_query q = {0};
+    TRY(sql_begin(sqlite_of(store)->writer, &t, fault));
+    TRY(sql_prepare(&t,
+                    "INSERT INTO checkpoint (sequence, message) VALUES (?, ?)"
+                    " ON CONFLICT (sequence) DO UPDATE SET message = excluded.message",
+                    &q));
+    sql_bind_uint(&q, sequence);
+    sql_bind_blob(&q, message);
+    TRY(sql_run(&q));
+    return sql_commit(&t);
+}
+
+enum err sqlite_checkpoint_scan(struct store *store, uint64_t from, checkpoint_fn *fn,
+                                void *context, struct fault *fault)
+{
+    CLEANUP(sql_end) struct sql_transaction t = {0};
+    CLEANUP(sql_finish) struct sql_query q = {0};
+
+    TRY(sql_begin(sqlite_of(store)->reader, &t, fault));
+    TRY(sql_prepare(
+        &t, "SELECT sequence, message FROM checkpoint WHERE sequence >= ? ORDER BY sequence", &q));
+    sql_bind_uint(&q, clamp(from));
+    for (bool more = true; more;) {
+        uint64_t sequence = 0;
+        struct bytes message = {0};
+        TRY(sql_step(&q, &more));
+        if (!more)
+            break;
+        TRY(sql_column_uint(&q, 0, UINT64_MAX, &sequence));
+        TRY(sql_column_blob(&q, 1, &message));
+        TRY(fn(sequence, message, context));
+    }
+    return ERR_OK;
+}
