@@ -1,5 +1,5 @@
-/* Between wrap.c and the files of the formats; tests of the vectors use it, nothing
- * else does.
+/* Between wrap.c and the files of the formats; besides them the tests of the vectors
+ * use it, and verifier/keyring/seal.c for the AEAD.
  *
  * A format turns one public key into one encapsulation, and what both sides derive
  * from it is always the same thing: an AEAD key and a base nonce.  These leave a
