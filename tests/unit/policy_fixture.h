@@ -1,0 +1,222 @@
+/* A small policy, a genuine document that it grants something to, and what
+ * policy_decide is to say: shared by the tests of verifier/policy.
+ *
+ * The world as it comes: payments@1.4.2, active, made from the document's PCR0, PCR1
+ * and PCR2; the secret `db` with versions 1 and 2 (current); a grant of it to payments.
+ * A test changes one thing, and loads. */
+#ifndef VOUCHSAFE_POLICY_FIXTURE_H
+#define VOUCHSAFE_POLICY_FIXTURE_H
+
+#include <stdio.h>
+
+#include "tests/lib/mkdoc.h"
+#include "unit.h"
+#include "verifier/policy/policy.h"
+
+#define NOW_MS UINT64_C(1795392000000) /* 2026-11-23T00:00:00Z */
+#define MODULE "i-0123456789abcdef0-enc0123456789abcdef"
+#define REGION "eu-west-1"
+
+static const uint8_t no_labels[] = {0xa0};
+/* Values of PCRs. */
+static const uint8_t zeros[ATTDOC_PCR_LEN];
+static const uint8_t ones[ATTDOC_PCR_LEN] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                             1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                             1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+static const uint8_t twos[ATTDOC_PCR_LEN] = {2, 2, 2, 2};
+
+struct world {
+    struct mkdoc_chain chain;
+    struct attest_trust *trust;
+    struct mkdoc_fields fields; /* of the document that is made */
+    struct policy *policy;
+    struct policy_image image;
+    struct policy_measurement measurement;
+    struct pcr_set pcrs; /* of `measurement` */
+    struct policy_secret secret;
+    struct policy_secret_version version[2];
+    struct policy_grant grant;
+    struct wanted_list wanted;
+    struct bytes application;
+    bool production;
+    struct policy_verdict verdict;
+    struct fault fault;
+};
+
+static inline void world_free(struct world *w)
+{
+    mkdoc_chain_free(&w->chain);
+    attest_trust_free(w->trust);
+    policy_free(w->policy);
+    policy_measurement_free(&w->measurement);
+    policy_grant_free(&w->grant);
+}
+
+/* Encodes a row and loads it as `id`. */
+#define PUT(w, T, id, row)                                                    \
+    do {                                                                      \
+        CLEANUP(buf_free) struct buf columns_ = {0};                          \
+        ck_ok(policy_##T##_append((row), &columns_));                         \
+        ck_ok(policy_##T##_load((w)->policy, (id), bytes_of_buf(&columns_))); \
+    } while (0)
+
+static inline void set_pcr(struct pcr_set *set, unsigned index, const uint8_t *value)
+{
+    ck_assert_uint_lt(index, ATTDOC_PCR_COUNT);
+    set->present |= PCR_BIT(index);
+    memcpy(set->value[index], value, ATTDOC_PCR_LEN);
+}
+
+/* PCR0, PCR1 and PCR2 of what mkdoc makes from `seed`. */
+static inline struct pcr_set code_of_seed(unsigned seed)
+{
+    struct mkdoc_fields fields;
+    struct pcr_set set = {0};
+    mkdoc_fields_defaults(&fields, (int64_t)NOW_MS, MODULE, seed);
+    for (unsigned i = 0; i <= 2; i++)
+        set_pcr(&set, i, fields.pcr[i]);
+    return set;
+}
+
+static inline void set_text(char *out, size_t size, const char *text)
+{
+    ck_assert_uint_lt(strlen(text), size);
+    memcpy(out, text, strlen(text) + 1);
+}
+#define SET_TEXT(array, text) set_text((array), sizeof(array), (text))
+
+static inline void world_want(struct world *w, const char *name, uint64_t version,
+                              uint64_t min_version)
+{
+    ck_ok(wanted_add(&w->wanted, bytes_of_text(name), version, min_version, NULL));
+}
+
+/* Everything but what is in the policy and what is asked for. */
+static inline void world_begin(struct world *w)
+{
+    CLEANUP(buf_free) struct buf pem = {0};
+    struct mkdoc_chain_spec spec;
+    mkdoc_chain_defaults(&spec, (int64_t)NOW_MS, MODULE, REGION);
+    ck_ok(mkdoc_chain_make(&spec, &w->chain));
+    ck_ok(mkdoc_root_pem(&w->chain, &pem));
+    ck_ok(attest_trust_new(buf_text(&pem), 0, NULL, &w->trust, NULL));
+    mkdoc_fields_defaults(&w->fields, (int64_t)NOW_MS, MODULE, 1);
+    ck_ok(policy_new(&w->policy));
+    w->production = true;
+    w->pcrs = code_of_seed(1);
+    SET_TEXT(w->image.name, "payments");
+    w->measurement.image_id = 1;
+    SET_TEXT(w->measurement.version, "1.4.2");
+    w->measurement.state = MEASUREMENT_ACTIVE;
+    memcpy(w->measurement.root, attest_trust_root_sha256(w->trust), SHA256_LEN);
+    ck_ok(buf_append(&w->measurement.labels, bytes_of(no_labels, sizeof no_labels)));
+    SET_TEXT(w->secret.name, "db");
+    w->secret.current_version = 2;
+    w->secret.state = SECRET_USABLE;
+    for (uint32_t i = 0; i < 2; i++)
+        w->version[i] = (struct policy_secret_version){
+            .secret_id = 1, .version = i + 1, .size_bytes = 32, .state = SECRET_USABLE};
+    w->grant.secret_id = 1;
+    w->grant.image_id = 1;
+    w->grant.state = POLICY_ACTIVE;
+}
+
+/* Loads w->measurement, with w->pcrs, as `id`. */
+static inline void world_put_measurement(struct world *w, uint64_t id)
+{
+    w->measurement.pcrs.len = 0;
+    ck_ok(pcr_set_append(&w->pcrs, &w->measurement.pcrs));
+    PUT(w, measurement, id, &w->measurement);
+}
+
+/* Another measurement of the same code, told apart by the document's PCR4. */
+static inline void world_put_second(struct world *w, const char *version,
+                                    enum measurement_state state)
+{
+    set_pcr(&w->pcrs, 4, w->fields.pcr[4]);
+    SET_TEXT(w->measurement.version, version);
+    w->measurement.state = state;
+    world_put_measurement(w, policy_measurement_count(w->policy) + 1);
+}
+
+static inline void world_load(struct world *w)
+{
+    PUT(w, image, 1, &w->image);
+    world_put_measurement(w, 1);
+    PUT(w, secret, 1, &w->secret);
+    for (uint64_t i = 0; i < 2; i++)
+        PUT(w, secret_version, i + 1, &w->version[i]);
+    PUT(w, grant, 1, &w->grant);
+}
+
+/* Makes the grant one to a signer, whose PCR8 is all ones, and the document that one's. */
+static inline void make_signer_grant(struct world *w)
+{
+    w->grant.image_id = 0;
+    set_pcr(&w->grant.pcr, 8, ones);
+    set_pcr(&w->grant.pcr, 1, w->fields.pcr[1]);
+    memcpy(w->fields.pcr[8], ones, sizeof ones);
+}
+
+/* The document as w->fields say, verified. */
+static inline struct verified_doc *world_document(struct world *w)
+{
+    CLEANUP(buf_free) struct buf document = {0};
+    struct verified_doc *doc = NULL;
+    struct fault fault = FAULT_NONE;
+    ck_ok(mkdoc_document(&w->fields, &w->chain, &document));
+    const enum attdoc_kind kind = w->fields.nitrotpm ? ATTDOC_NITROTPM : ATTDOC_ENCLAVE;
+    const enum err err =
+        attest_verify(w->trust, bytes_of_buf(&document), kind, (int64_t)NOW_MS, &doc, NULL, &fault);
+    ck_assert_msg(err == ERR_OK, "%s: %s", err_wire(err), fault.detail);
+    return doc;
+}
+
+static inline enum err world_decide(struct world *w)
+{
+    CLEANUP(verified_doc_freep) struct verified_doc *doc = world_document(w);
+    if (w->wanted.count == 0)
+        world_want(w, "db", 0, 0);
+    const struct policy_question question = {
+        .doc = doc,
+        .wanted = &w->wanted,
+        .application = w->application,
+        .now_ms = NOW_MS,
+        .production = w->production,
+    };
+    w->fault = (struct fault)FAULT_NONE;
+    return policy_decide(w->policy, &question, &w->verdict, &w->fault);
+}
+
+static inline void expect_granted(struct world *w)
+{
+    ck_ok(world_decide(w));
+    ck_assert_msg(w->verdict.granted, "refused: %s", policy_reason_name(w->verdict.reason));
+    ck_assert_int_eq(w->verdict.reason, REASON_GRANTED);
+    ck_assert_uint_eq(w->verdict.count, w->wanted.count);
+    for (size_t i = 0; i < w->verdict.count; i++)
+        ck_assert_int_eq(w->verdict.item[i].reason, REASON_GRANTED);
+}
+
+/* For this reason and no other, and nothing is said to have been granted. */
+static inline void expect_refused(struct world *w, enum policy_reason reason)
+{
+    ck_ok(world_decide(w));
+    ck_assert(!w->verdict.granted);
+    ck_assert_msg(w->verdict.reason == reason, "got %s, expected %s",
+                  policy_reason_name(w->verdict.reason), policy_reason_name(reason));
+    ck_assert_int_eq(w->verdict.item[w->verdict.refused_item].reason, reason);
+    ck_assert_uint_eq(w->verdict.measurement_count, 0);
+}
+
+static inline void expect_debug_refused(struct world *w)
+{
+    w->verdict.count = 99; /* results are written only on success */
+    ck_err(world_decide(w), ERR_DEBUG);
+    ck_assert_uint_eq(w->verdict.count, 99);
+    ck_assert_int_eq(w->fault.code, ERR_DEBUG);
+    ck_assert_str_eq(w->fault.field, "pcrs");
+    ck_assert_str_ne(w->fault.detail, "");
+}
+
+#endif

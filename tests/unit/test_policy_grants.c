@@ -1,0 +1,270 @@
+/* V5, the grant: each thing that it can be narrowed by has a test that breaks exactly it. */
+#include "policy_fixture.h"
+
+/* --- What a grant is narrowed by --- */
+
+static void grant_window(uint64_t not_before_ms, uint64_t not_after_ms, bool inside)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    w.grant.not_before_ms = not_before_ms;
+    w.grant.not_after_ms = not_after_ms;
+    world_load(&w);
+    if (inside)
+        expect_granted(&w);
+    else
+        expect_refused(&w, REASON_GRANT_WINDOW);
+}
+
+START_TEST(grant_window_edges)
+{
+    grant_window(NOW_MS, POLICY_NO_TIME, true);
+    grant_window(NOW_MS + 1, POLICY_NO_TIME, false);
+    grant_window(POLICY_NO_TIME, NOW_MS, true);
+    grant_window(POLICY_NO_TIME, NOW_MS - 1, false);
+    grant_window(NOW_MS, NOW_MS, true);
+}
+END_TEST
+
+START_TEST(wrong_build)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    PUT(&w, image, 1, &w.image);
+    world_put_measurement(&w, 1);
+    w.pcrs = code_of_seed(2);
+    SET_TEXT(w.measurement.version, "1.4.3");
+    world_put_measurement(&w, 2);
+    PUT(&w, secret, 1, &w.secret);
+    PUT(&w, secret_version, 1, &w.version[0]);
+    PUT(&w, secret_version, 2, &w.version[1]);
+    w.grant.measurement_id = 2;
+    PUT(&w, grant, 1, &w.grant);
+    expect_refused(&w, REASON_GRANT_BUILD);
+    mkdoc_fields_defaults(&w.fields, (int64_t)NOW_MS, MODULE, 2);
+    expect_granted(&w);
+    ck_assert_str_eq(w.verdict.measurement[0], "payments@1.4.3");
+}
+END_TEST
+
+/* The role (PCR3) and the instance (PCR4). */
+static const unsigned grant_pcr[] = {3, 4};
+
+static void valid_grant_pcr_at(size_t n)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    memcpy(w.fields.pcr[grant_pcr[n]], ones, sizeof ones);
+    set_pcr(&w.grant.pcr, grant_pcr[n], ones);
+    world_load(&w);
+    expect_granted(&w);
+}
+
+START_TEST(valid_grant_pcr)
+{
+    for (size_t n = 0; n < ARRAY_LEN(grant_pcr); n++)
+        valid_grant_pcr_at(n);
+}
+END_TEST
+
+static void wrong_grant_pcr_at(size_t n)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    memcpy(w.fields.pcr[grant_pcr[n]], twos, sizeof twos);
+    set_pcr(&w.grant.pcr, grant_pcr[n], ones);
+    world_load(&w);
+    expect_refused(&w, REASON_GRANT_PCR);
+}
+
+START_TEST(wrong_grant_pcr)
+{
+    for (size_t n = 0; n < ARRAY_LEN(grant_pcr); n++)
+        wrong_grant_pcr_at(n);
+}
+END_TEST
+
+static void absent_grant_pcr_at(size_t n)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    w.fields.pcr_present &= ~PCR_BIT(grant_pcr[n]);
+    set_pcr(&w.grant.pcr, grant_pcr[n], ones);
+    world_load(&w);
+    expect_refused(&w, REASON_GRANT_PCR);
+}
+
+START_TEST(absent_grant_pcr)
+{
+    for (size_t n = 0; n < ARRAY_LEN(grant_pcr); n++)
+        absent_grant_pcr_at(n);
+}
+END_TEST
+
+static void zero_grant_pcr_at(size_t n)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    memcpy(w.fields.pcr[grant_pcr[n]], zeros, sizeof zeros);
+    set_pcr(&w.grant.pcr, grant_pcr[n], zeros);
+    world_load(&w);
+    expect_refused(&w, REASON_GRANT_PCR);
+}
+
+START_TEST(zero_grant_pcr)
+{
+    for (size_t n = 0; n < ARRAY_LEN(grant_pcr); n++)
+        zero_grant_pcr_at(n);
+}
+END_TEST
+
+START_TEST(valid_region)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    SET_TEXT(w.grant.region, REGION);
+    world_load(&w);
+    expect_granted(&w);
+}
+END_TEST
+
+static void wrong_region_at(size_t n)
+{
+    static const char *const regions[] = {"eu-west-10", "eu-west-", "us-east-1"};
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    SET_TEXT(w.grant.region, regions[n]);
+    world_load(&w);
+    expect_refused(&w, REASON_GRANT_REGION);
+}
+
+START_TEST(wrong_region)
+{
+    for (size_t n = 0; n < 3; n++)
+        wrong_region_at(n);
+}
+END_TEST
+
+static void application(const char *granted, const char *sent, bool equal)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    w.grant.has_application = true;
+    ck_ok(buf_append_text(&w.grant.application, granted));
+    w.application = bytes_of_text(sent);
+    world_load(&w);
+    if (equal)
+        expect_granted(&w);
+    else
+        expect_refused(&w, REASON_GRANT_APPLICATION);
+}
+
+START_TEST(application_bytes_exactly)
+{
+    application("tenant-1", "tenant-1", true);
+    application("tenant-1", "tenant-12", false);
+    application("tenant-1", "tenant-", false);
+    application("tenant-1", "", false);
+    application("", "", true);
+    application("", "x", false);
+}
+END_TEST
+
+START_TEST(valid_any_application)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    w.application = bytes_of_text("whatever");
+    world_load(&w);
+    expect_granted(&w);
+}
+END_TEST
+
+/* --- Signers --- */
+
+START_TEST(valid_signer)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    make_signer_grant(&w);
+    w.pcrs = code_of_seed(2); /* no measurement of this build is needed */
+    world_load(&w);
+    expect_granted(&w);
+    ck_assert_uint_eq(w.verdict.item[0].measurement_id, 0);
+    ck_assert_uint_eq(w.verdict.measurement_count, 0);
+}
+END_TEST
+
+START_TEST(wrong_signer)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    make_signer_grant(&w);
+    world_load(&w);
+    memcpy(w.fields.pcr[8], twos, sizeof twos);
+    expect_refused(&w, REASON_GRANT_PCR);
+}
+END_TEST
+
+START_TEST(wrong_signer_kernel)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    make_signer_grant(&w);
+    world_load(&w);
+    memcpy(w.fields.pcr[1], twos, sizeof twos);
+    expect_refused(&w, REASON_GRANT_PCR);
+}
+END_TEST
+
+START_TEST(absent_signer)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    make_signer_grant(&w);
+    world_load(&w);
+    w.fields.pcr_present &= ~PCR_BIT(8);
+    expect_refused(&w, REASON_GRANT_PCR);
+}
+END_TEST
+
+START_TEST(zero_signer)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    make_signer_grant(&w);
+    memcpy(w.grant.pcr.value[8], zeros, sizeof zeros);
+    memcpy(w.fields.pcr[8], zeros, sizeof zeros);
+    world_load(&w);
+    expect_refused(&w, REASON_GRANT_PCR);
+}
+END_TEST
+
+START_TEST(signer_of_another_kind)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    make_signer_grant(&w);
+    w.fields.nitrotpm = true;
+    world_load(&w);
+    expect_refused(&w, REASON_GRANT_PCR);
+}
+END_TEST
+
+START_TEST(signer_narrowed_to_a_role)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    make_signer_grant(&w);
+    set_pcr(&w.grant.pcr, 3, ones);
+    world_load(&w);
+    expect_refused(&w, REASON_GRANT_PCR);
+    memcpy(w.fields.pcr[3], ones, sizeof ones);
+    expect_granted(&w);
+}
+END_TEST
+
+UNIT_MAIN("policy_grants", grant_window_edges, wrong_build, valid_grant_pcr, wrong_grant_pcr,
+          absent_grant_pcr, zero_grant_pcr, valid_region, wrong_region, application_bytes_exactly,
+          valid_any_application, valid_signer, wrong_signer, wrong_signer_kernel, absent_signer,
+          zero_signer, signer_of_another_kind, signer_narrowed_to_a_role)

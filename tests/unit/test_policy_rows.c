@@ -1,0 +1,460 @@
+/* Rows of the policy as CBOR columns: one encoding of each, and nothing else is read. */
+#include "policy_rows.h"
+
+/* --- Every table --- */
+
+START_TEST(valid_round_trips)
+{
+    for (size_t t = 0; t < 2 * ROWS_COUNT; t++) {
+        CLEANUP(buf_free) struct buf columns = {0};
+        CLEANUP(buf_free) struct buf again = {0};
+        rows_of[t / 2].make(&columns, t % 2);
+        ck_ok(rows_of[t / 2].again(bytes_of_buf(&columns), &again));
+        ck_assert_msg(bytes_equal(bytes_of_buf(&columns), bytes_of_buf(&again)), "%s",
+                      rows_of[t / 2].sql_name);
+    }
+}
+END_TEST
+
+START_TEST(valid_append_keeps_what_is_there)
+{
+    CLEANUP(buf_free) struct buf columns = {0};
+    CLEANUP(buf_free) struct buf alone = {0};
+    const struct policy_image bad = {.name = "Payments"};
+    ck_ok(buf_append_text(&columns, "before"));
+    rows_image(&columns, 0);
+    rows_image(&alone, 0);
+    ck_assert(bytes_equal(bytes_of(columns.ptr + 6, columns.len - 6), bytes_of_buf(&alone)));
+    ck_err(policy_image_append(&bad, &columns), ERR_INTERNAL);
+    ck_assert_uint_eq(columns.len, 6 + alone.len);
+}
+END_TEST
+
+/* Either refused as tampered, or it is another row, in the one encoding of that row. */
+static bool one_encoding(size_t table, struct bytes in)
+{
+    CLEANUP(buf_free) struct buf again = {0};
+    const enum err err = rows_of[table].again(in, &again);
+    if (err == ERR_OK)
+        ck_assert_msg(bytes_equal(in, bytes_of_buf(&again)), "%s has two encodings of a row",
+                      rows_of[table].sql_name);
+    else
+        ck_err(err, ERR_STORE_TAMPERED);
+    return err == ERR_OK;
+}
+
+START_TEST(junk_byte_anywhere)
+{
+    size_t accepted = 0;
+    size_t tried = 0;
+    for (size_t t = 0; t < 2 * ROWS_COUNT; t++) {
+        CLEANUP(buf_free) struct buf columns = {0};
+        rows_of[t / 2].make(&columns, t % 2);
+        for (size_t i = 0; i < columns.len; i++) {
+            const uint8_t byte = columns.ptr[i];
+            for (unsigned value = 0; value < 256; value += 1 + value % 3) {
+                columns.ptr[i] = (uint8_t)value;
+                accepted += one_encoding(t / 2, bytes_of_buf(&columns));
+                tried++;
+            }
+            columns.ptr[i] = byte;
+        }
+    }
+    ck_assert_uint_gt(accepted, 0);
+    ck_assert_uint_lt(accepted, tried);
+}
+END_TEST
+
+START_TEST(short_or_long)
+{
+    for (size_t t = 0; t < 2 * ROWS_COUNT; t++) {
+        CLEANUP(buf_free) struct buf columns = {0};
+        rows_of[t / 2].make(&columns, t % 2);
+        for (size_t len = 0; len < columns.len; len++)
+            ck_assert(!one_encoding(t / 2, bytes_of(columns.ptr, len)));
+        ck_ok(buf_append(&columns, bytes_of("\xf6", 1)));
+        ck_assert(!one_encoding(t / 2, bytes_of_buf(&columns)));
+        columns.ptr[0]++; /* one column more, as the array says */
+        ck_assert(!one_encoding(t / 2, bytes_of_buf(&columns)));
+    }
+}
+END_TEST
+
+/* --- The columns are those of db/0001_initial.sql --- */
+
+/* The column definitions of a table between `revision` and `mac`. */
+static size_t sql_columns(const char *sql, const char *table, char line[][128])
+{
+    char head[64];
+    size_t count = 0;
+    snprintf(head, sizeof head, "CREATE TABLE %s (\n", table);
+    const char *p = strstr(sql, head);
+    ck_assert_msg(p != NULL, "no table %s", table);
+    p = strchr(strstr(p, " revision "), '\n') + 1;
+    while (strncmp(p, "    mac ", 8) != 0) {
+        const char *end = strchr(p, '\n');
+        snprintf(line[count++], 128, "%.*s", (int)(end - p), p);
+        p = end + 1;
+    }
+    return count;
+}
+
+static bool fits_sql(enum cbor_kind kind, const char *definition)
+{
+    if (kind == CBOR_KIND_NULL)
+        return strstr(definition, "NOT NULL") == NULL;
+    if (kind == CBOR_KIND_UINT)
+        return strstr(definition, " INTEGER") != NULL;
+    return strstr(definition, kind == CBOR_KIND_TEXT ? " TEXT" : " BLOB") != NULL;
+}
+
+START_TEST(valid_sql_order)
+{
+    char path[512];
+    const char *source = getenv("VOUCHSAFE_SOURCE");
+    snprintf(path, sizeof path, "%s/db/0001_initial.sql", source == NULL ? "." : source);
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s cannot be opened", path);
+    static char sql[65536];
+    sql[fread(sql, 1, sizeof sql - 1, file)] = '\0';
+    fclose(file);
+    for (size_t t = 0; t < 2 * ROWS_COUNT; t++) {
+        CLEANUP(buf_free) struct buf columns = {0};
+        char line[24][128];
+        uint64_t count;
+        struct cbor_reader r;
+        const size_t expected = sql_columns(sql, rows_of[t / 2].sql_name, line);
+        rows_of[t / 2].make(&columns, t % 2);
+        cbor_reader_init(&r, bytes_of_buf(&columns), 0, "", NULL);
+        ck_ok(cbor_reader_array(&r, &count));
+        ck_assert_uint_eq(count, expected);
+        for (size_t i = 0; i < count; i++) {
+            struct cbor_item item;
+            ck_ok(cbor_reader_next(&r, &item));
+            ck_assert_msg(fits_sql(item.kind, line[i]), "%s, column %zu: %s",
+                          rows_of[t / 2].sql_name, i, line[i]);
+        }
+    }
+}
+END_TEST
+
+/* --- One column at a time --- */
+
+/* The row with column `index` replaced by the CBOR item `with`. */
+static void replace_column(struct bytes columns, size_t index, struct bytes with, struct buf *out)
+{
+    struct cbor_reader r;
+    struct cbor_writer w;
+    uint64_t count;
+    cbor_reader_init(&r, columns, 0, "", NULL);
+    ck_ok(cbor_reader_array(&r, &count));
+    ck_assert_uint_lt(index, count);
+    cbor_writer_init(&w, out);
+    cbor_writer_array(&w, (size_t)count);
+    for (size_t i = 0; i < count; i++) {
+        const size_t start = r.pos;
+        ck_ok(cbor_reader_skip(&r, 2));
+        cbor_writer_raw(&w, i == index ? with : bytes_of(columns.ptr + start, r.pos - start));
+    }
+    ck_ok(cbor_writer_finish(&w));
+}
+
+enum kind { NUMBER, TEXT, BYTES, NOTHING };
+
+struct broken {
+    enum rows_table table;
+    unsigned which;
+    size_t index;
+    enum kind kind;
+    uint64_t number; /* or how many times `text` */
+    const char *text;
+    bool accepted;
+};
+
+static void try_broken(const struct broken *b, size_t n)
+{
+    CLEANUP(buf_free) struct buf columns = {0};
+    CLEANUP(buf_free) struct buf value = {0};
+    CLEANUP(buf_free) struct buf item = {0};
+    CLEANUP(buf_free) struct buf changed = {0};
+    struct cbor_writer w;
+    for (uint64_t i = 0; b->kind != NUMBER && i < b->number; i++)
+        ck_ok(buf_append_text(&value, b->text));
+    cbor_writer_init(&w, &item);
+    if (b->kind == NUMBER)
+        cbor_writer_uint(&w, b->number);
+    else if (b->kind == TEXT)
+        cbor_writer_text(&w, bytes_of_buf(&value));
+    else if (b->kind == BYTES)
+        cbor_writer_bytes(&w, bytes_of_buf(&value));
+    else
+        cbor_writer_null(&w);
+    ck_ok(cbor_writer_finish(&w));
+    rows_of[b->table].make(&columns, b->which);
+    replace_column(bytes_of_buf(&columns), b->index, bytes_of_buf(&item), &changed);
+    ck_assert_msg(one_encoding(b->table, bytes_of_buf(&changed)) == b->accepted,
+                  "case %zu: column %zu of %s", n, b->index, rows_of[b->table].sql_name);
+}
+
+#define BEYOND ((uint64_t)INT64_MAX + 1)
+
+static const struct broken broken[] = {
+    {ROWS_setting, 0, 0, TEXT, 31, "k", true},
+    {ROWS_setting, 0, 0, TEXT, 32, "k", false},
+    {ROWS_setting, 0, 0, TEXT, 0, "", false},
+    {ROWS_setting, 0, 1, BYTES, 1, "v", false},
+    {ROWS_setting, 0, 1, TEXT, 65536, "v", true},
+    {ROWS_setting, 0, 1, TEXT, 65537, "v", false},
+    {ROWS_person, 0, 0, TEXT, 63, "p", true},
+    {ROWS_person, 0, 0, TEXT, 64, "p", false},
+    {ROWS_person, 0, 0, TEXT, 0, "", false},
+    {ROWS_person, 0, 1, NUMBER, 0, NULL, false},
+    {ROWS_person, 0, 1, NUMBER, 2, NULL, true},
+    {ROWS_person, 0, 1, NUMBER, 3, NULL, false},
+    {ROWS_person, 0, 2, NUMBER, INT64_MAX, NULL, true},
+    {ROWS_person, 0, 2, NUMBER, BEYOND, NULL, false},
+    {ROWS_person, 0, 2, NOTHING, 0, NULL, false},
+    {ROWS_token, 0, 0, NUMBER, 0, NULL, false},
+    {ROWS_token, 0, 1, TEXT, 127, "l", true},
+    {ROWS_token, 0, 1, TEXT, 128, "l", false},
+    {ROWS_token, 0, 2, BYTES, 32, "h", true},
+    {ROWS_token, 0, 2, BYTES, 31, "h", false},
+    {ROWS_token, 0, 2, BYTES, 33, "h", false},
+    {ROWS_token, 0, 3, NUMBER, 31, NULL, true},
+    {ROWS_token, 0, 3, NUMBER, 32, NULL, false},
+    {ROWS_token, 0, 6, NUMBER, 0, NULL, false}, /* null says it */
+    {ROWS_token, 0, 6, NOTHING, 0, NULL, true},
+    {ROWS_token, 0, 6, NUMBER, BEYOND, NULL, false},
+    {ROWS_image, 0, 0, TEXT, 63, "i", true},
+    {ROWS_image, 0, 0, TEXT, 64, "i", false},
+    {ROWS_image, 0, 0, TEXT, 1, "I", false},
+    {ROWS_image, 0, 0, TEXT, 1, "a/b", false},
+    {ROWS_measurement, 1, 0, NUMBER, 0, NULL, false},
+    {ROWS_measurement, 1, 1, TEXT, 63, "1", true},
+    {ROWS_measurement, 1, 1, TEXT, 64, "1", false},
+    {ROWS_measurement, 1, 1, TEXT, 1, "@", false},
+    {ROWS_measurement, 1, 2, NUMBER, 2, NULL, false},
+    {ROWS_measurement, 1, 2, NUMBER, 1, NULL, false}, /* a NitroTPM's holds PCR4 and 7 */
+    {ROWS_measurement, 0, 3, NUMBER, 1, NULL, false}, /* NitroTPM has no debug mode */
+    {ROWS_measurement, 1, 3, NUMBER, 2, NULL, false},
+    {ROWS_measurement, 1, 3, NUMBER, 1, NULL, false}, /* a debug one holds no PCR0..2 */
+    {ROWS_measurement, 1, 4, BYTES, 1, "\xa1", false},
+    {ROWS_measurement, 1, 5, BYTES, 31, "r", false},
+    {ROWS_measurement, 1, 6, NUMBER, 0, NULL, false},
+    {ROWS_measurement, 1, 6, NUMBER, 4, NULL, true},
+    {ROWS_measurement, 1, 6, NUMBER, 5, NULL, false},
+    {ROWS_measurement, 1, 7, NUMBER, 0, NULL, false},
+    {ROWS_measurement, 1, 8, NUMBER, 0, NULL, false},
+    {ROWS_measurement, 1, 8, NUMBER, 1, NULL, true},
+    {ROWS_measurement, 1, 9, BYTES, 1, "\xa1\x61k\x61v", true},
+    {ROWS_measurement, 1, 9, BYTES, 1, "\xa1\x61k\x01", false},
+    {ROWS_measurement, 1, 9, BYTES, 1, "\xa1\x60\x61v", false},
+    {ROWS_measurement, 1, 9, BYTES, 1, "\xa2\x61k\x60\x61k\x60", false},
+    {ROWS_measurement, 1, 9, BYTES, 1, "\xa2\x61l\x60\x61k\x60", false},
+    {ROWS_measurement, 1, 9, BYTES, 1, "\xa2\x62kk\x60\x61l\x60", false},
+    {ROWS_measurement, 1, 9, BYTES, 1, "\xbf\xff", false},
+    {ROWS_measurement, 1, 9, BYTES, 2, "\xa0", false},
+    {ROWS_measurement, 1, 9, BYTES, 0, "", false},
+    {ROWS_measurement, 1, 10, NOTHING, 0, NULL, false},
+    {ROWS_secret, 0, 0, TEXT, 128, "s", true},
+    {ROWS_secret, 0, 0, TEXT, 129, "s", false},
+    {ROWS_secret, 0, 0, TEXT, 1, "a//b", false},
+    {ROWS_secret, 0, 1, NUMBER, 0, NULL, true},
+    {ROWS_secret, 0, 1, NUMBER, (uint64_t)PROTOCOL_VERSION_MAX + 1, NULL, false},
+    {ROWS_secret, 0, 2, NUMBER, 3, NULL, false},
+    {ROWS_secret_version, 0, 0, NUMBER, 0, NULL, false},
+    {ROWS_secret_version, 0, 1, NUMBER, 0, NULL, false},
+    {ROWS_secret_version, 0, 1, NUMBER, (uint64_t)PROTOCOL_VERSION_MAX + 1, NULL, false},
+    {ROWS_secret_version, 0, 2, NUMBER, 0, NULL, false},
+    {ROWS_secret_version, 0, 2, NUMBER, PROTOCOL_SECRET_MAX + 1, NULL, false},
+    {ROWS_secret_version, 0, 3, NUMBER, 0, NULL, false},
+    {ROWS_grant, 0, 0, NUMBER, 0, NULL, false},
+    {ROWS_grant, 0, 1, NUMBER, 0, NULL, false},
+    {ROWS_grant, 0, 1, NOTHING, 0, NULL, false}, /* neither an image nor a signer */
+    {ROWS_grant, 1, 1, NOTHING, 0, NULL, false},
+    {ROWS_grant, 0, 2, NUMBER, 0, NULL, false},
+    {ROWS_grant, 0, 2, NOTHING, 0, NULL, true},
+    {ROWS_grant, 0, 3, BYTES, 48, "p", false}, /* an image and half a signer */
+    {ROWS_grant, 0, 4, BYTES, 48, "p", false},
+    {ROWS_grant, 0, 5, BYTES, 47, "p", false},
+    {ROWS_grant, 0, 5, BYTES, 49, "p", false},
+    {ROWS_grant, 0, 6, BYTES, 48, "p", true},
+    {ROWS_grant, 0, 7, TEXT, 0, "", false}, /* null says it */
+    {ROWS_grant, 0, 7, TEXT, 31, "r", true},
+    {ROWS_grant, 0, 7, TEXT, 32, "r", false},
+    {ROWS_grant, 0, 8, BYTES, 0, "", true}, /* exactly no bytes */
+    {ROWS_grant, 0, 8, NOTHING, 0, NULL, true},
+    {ROWS_grant, 0, 8, BYTES, 256, "a", true},
+    {ROWS_grant, 0, 8, BYTES, 257, "a", false},
+    {ROWS_grant, 0, 9, NOTHING, 0, NULL, false},
+    {ROWS_grant, 0, 9, BYTES, 1, "\x80", true},
+    {ROWS_grant, 0, 9, BYTES, 2, "\x80", false},
+    {ROWS_grant, 0, 9, BYTES, 1, "\x82\x01\x02", true},
+    {ROWS_grant, 0, 9, BYTES, 1, "\x82\x02\x01", false},
+    {ROWS_grant, 0, 9, BYTES, 1, "\x82\x01\x01", false},
+    {ROWS_grant, 0, 9, BYTES, 1, "\x81\x1a\x80\x01\x01\x01", false},
+    {ROWS_grant, 0, 9, BYTES, 1, "\x81\x18\x01", false},
+    {ROWS_grant, 0, 9, BYTES, 1,
+     "\x91\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11", false},
+    {ROWS_grant, 0, 10, NUMBER, 0, NULL, false},
+    {ROWS_grant, 0, 11, NUMBER, 0, NULL, false},
+    {ROWS_grant, 0, 12, NUMBER, 0, NULL, false},
+    {ROWS_grant, 0, 13, NUMBER, 3, NULL, false},
+    {ROWS_own_key, 0, 0, NUMBER, 0, NULL, false},
+    {ROWS_own_key, 0, 0, NUMBER, 4, NULL, false},
+    {ROWS_own_key, 0, 0, NUMBER, 2, NULL, false}, /* no delegation of a sealing key */
+    {ROWS_own_key, 1, 0, NUMBER, 1, NULL, false}, /* a receipt key without its half */
+    {ROWS_own_key, 0, 1, NUMBER, 0, NULL, false},
+    {ROWS_own_key, 0, 1, NUMBER, UINT64_C(1) << 32, NULL, false},
+    {ROWS_own_key, 0, 2, BYTES, 0, "", false},
+    {ROWS_own_key, 0, 3, BYTES, 0, "", false},
+    {ROWS_own_key, 1, 3, BYTES, 1, "k", false}, /* an issuer's private key is not here */
+    {ROWS_own_key, 0, 4, BYTES, 0, "", false},
+    {ROWS_own_key, 0, 4, NOTHING, 0, NULL, true},
+    {ROWS_own_key, 0, 5, NUMBER, 3, NULL, false},
+};
+
+START_TEST(wrong_columns)
+{
+    for (size_t n = 0; n < ARRAY_LEN(broken); n++)
+        try_broken(&broken[n], n);
+}
+END_TEST
+
+START_TEST(nul_in_text)
+{
+    static const uint8_t item[] = {0x63, 'a', 0, 'b'};
+    CLEANUP(buf_free) struct buf columns = {0};
+    CLEANUP(buf_free) struct buf changed = {0};
+    rows_person(&columns, 0);
+    replace_column(bytes_of_buf(&columns), 0, bytes_of(item, sizeof item), &changed);
+    ck_assert(!one_encoding(ROWS_person, bytes_of_buf(&changed)));
+}
+END_TEST
+
+/* Columns of one type beside each other: each is the one that it should be. */
+START_TEST(valid_neighbours)
+{
+    static const struct {
+        enum rows_table table;
+        size_t index;
+        uint64_t number;
+        const uint8_t *value;
+    } cases[] = {
+        {ROWS_measurement, 7, NOW_MS, NULL},
+        {ROWS_measurement, 8, NOW_MS + 1, NULL},
+        {ROWS_grant, 2, 3, NULL},
+        {ROWS_grant, 5, 0, ones},
+        {ROWS_grant, 6, 0, twos},
+        {ROWS_grant, 11, NOW_MS, NULL},
+        {ROWS_grant, 12, NOW_MS + 1, NULL},
+        {ROWS_secret, 1, PROTOCOL_VERSION_MAX, NULL},
+        {ROWS_secret_version, 0, 70000, NULL},
+        {ROWS_token, 3, RIGHT_ALL, NULL},
+        {ROWS_token, 6, NOW_MS + 1, NULL},
+        {ROWS_secret_version, 2, PROTOCOL_SECRET_MAX, NULL},
+    };
+    for (size_t n = 0; n < ARRAY_LEN(cases); n++) {
+        CLEANUP(buf_free) struct buf columns = {0};
+        struct cbor_reader r;
+        struct cbor_item item;
+        uint64_t count;
+        rows_of[cases[n].table].make(&columns, 0);
+        cbor_reader_init(&r, bytes_of_buf(&columns), 0, "", NULL);
+        ck_ok(cbor_reader_array(&r, &count));
+        for (size_t i = 0; i < cases[n].index; i++)
+            ck_ok(cbor_reader_skip(&r, 2));
+        ck_ok(cbor_reader_next(&r, &item));
+        if (cases[n].value == NULL)
+            ck_assert_uint_eq(item.value, cases[n].number);
+        else
+            ck_assert(bytes_equal(item.string, bytes_of(cases[n].value, ATTDOC_PCR_LEN)));
+    }
+}
+END_TEST
+
+START_TEST(valid_signer_columns)
+{
+    CLEANUP(buf_free) struct buf columns = {0};
+    struct policy_grant g = {.secret_id = 1, .state = POLICY_ACTIVE};
+    set_pcr(&g.pcr, 8, ones);
+    set_pcr(&g.pcr, 1, twos);
+    ck_ok(policy_grant_append(&g, &columns));
+    /* 8f 01 f6 f6 then two byte strings of 48: pcr8, pcr1 */
+    ck_assert_uint_eq(columns.ptr[4], 0x58);
+    ck_assert_mem_eq(columns.ptr + 6, ones, sizeof ones);
+    ck_assert_mem_eq(columns.ptr + 6 + 48 + 2, twos, sizeof twos);
+}
+END_TEST
+
+/* --- What a row means --- */
+
+START_TEST(valid_grant_members)
+{
+    CLEANUP(buf_free) struct buf columns = {0};
+    struct policy_grant g = {0};
+    rows_grant(&columns, 0);
+    ck_ok(policy_grant_parse(bytes_of_buf(&columns), &g));
+    ck_assert_uint_eq(g.secret_id, 1);
+    ck_assert_uint_eq(g.image_id, 1);
+    ck_assert_uint_eq(g.measurement_id, 3);
+    ck_assert_uint_eq(g.pcr.present, PCR_BIT(3) | PCR_BIT(4));
+    ck_assert_mem_eq(g.pcr.value[3], ones, ATTDOC_PCR_LEN);
+    ck_assert_mem_eq(g.pcr.value[4], twos, ATTDOC_PCR_LEN);
+    ck_assert_str_eq(g.region, REGION);
+    ck_assert(g.has_application && bytes_equal_text(bytes_of_buf(&g.application), "tenant-1"));
+    ck_assert_uint_eq(g.version_count, 2);
+    ck_assert_uint_eq(g.version[1], 300);
+    ck_assert_uint_eq(g.quota, 5);
+    ck_assert_uint_eq(g.not_before_ms, NOW_MS);
+    ck_assert_uint_eq(g.not_after_ms, NOW_MS + 1);
+    ck_assert_int_eq(g.state, POLICY_ACTIVE);
+    policy_grant_free(&g);
+    policy_grant_free(&g); /* accepts an empty one */
+}
+END_TEST
+
+START_TEST(valid_signer_members)
+{
+    CLEANUP(buf_free) struct buf columns = {0};
+    struct policy_grant g = {.secret_id = 1, .state = POLICY_ACTIVE};
+    struct policy_grant again = {0};
+    set_pcr(&g.pcr, 8, ones);
+    set_pcr(&g.pcr, 1, zeros);
+    ck_ok(policy_grant_append(&g, &columns));
+    ck_ok(policy_grant_parse(bytes_of_buf(&columns), &again));
+    ck_assert_uint_eq(again.pcr.present, PCR_BITS_SIGNER);
+    ck_assert_mem_eq(again.pcr.value[8], ones, ATTDOC_PCR_LEN);
+    ck_assert_mem_eq(again.pcr.value[1], zeros, ATTDOC_PCR_LEN);
+    columns.len = 0;
+    g.measurement_id = 1;
+    ck_err(policy_grant_append(&g, &columns), ERR_INTERNAL);
+    ck_assert_uint_eq(columns.len, 0);
+}
+END_TEST
+
+/* A set of versions has one order, whatever order it came in. */
+START_TEST(valid_versions_sorted)
+{
+    CLEANUP(buf_free) struct buf columns = {0};
+    struct policy_grant g = {.secret_id = 1, .image_id = 1, .state = POLICY_ACTIVE};
+    struct policy_grant again = {0};
+    static const uint32_t versions[] = {9, 1, 9, 300, 1};
+    memcpy(g.version, versions, sizeof versions);
+    g.version_count = ARRAY_LEN(versions);
+    ck_ok(policy_grant_append(&g, &columns));
+    ck_ok(policy_grant_parse(bytes_of_buf(&columns), &again));
+    ck_assert_uint_eq(again.version_count, 3);
+    ck_assert_uint_eq(again.version[0], 1);
+    ck_assert_uint_eq(again.version[1], 9);
+    ck_assert_uint_eq(again.version[2], 300);
+    g.version[0] = 0;
+    ck_err(policy_grant_append(&g, &columns), ERR_INTERNAL);
+    g.version_count = GRANT_VERSIONS_MAX + 1;
+    ck_err(policy_grant_append(&g, &columns), ERR_INTERNAL);
+}
+END_TEST
+
+UNIT_MAIN("policy_rows", valid_round_trips, valid_append_keeps_what_is_there, junk_byte_anywhere,
+          short_or_long, valid_sql_order, wrong_columns, nul_in_text, valid_neighbours,
+          valid_signer_columns, valid_grant_members, valid_signer_members, valid_versions_sorted)

@@ -1,0 +1,270 @@
+/* The policy: images, measurements, secrets, grants, people, as one snapshot in memory.
+ *
+ * The warden loads every row at start (each with its MAC checked, then the head over
+ * all of them) and applies each committed change, so that a release reads no policy
+ * from a file that somebody else may write: what is withdrawn stays withdrawn until a
+ * restart, and a restart checks everything again (PROTOCOL section 7).
+ *
+ * This module holds no key, no clock and no SQL; rows come and go as CBOR columns in
+ * the order of db/0001_initial.sql.  Ids count from 1 without gaps in every table: a
+ * row is found by its id at once, and a deleted one is noticed.
+ * Not thread-safe: the warden locks. */
+#ifndef VOUCHSAFE_POLICY_H
+#define VOUCHSAFE_POLICY_H
+
+#include "common/protocol.h"
+#include "common/receipt.h"
+#include "verifier/attest/attest.h"
+
+#define POLICY_NO_TIME   0 /* an absent not-before, not-after or expiry */
+#define POLICY_LABEL_MAX 128
+
+enum policy_state { POLICY_ACTIVE = 1, POLICY_REMOVED = 2 };
+
+struct policy_setting {
+    char name[32];
+    struct buf value; /* text */
+};
+
+struct policy_person {
+    char name[64];
+    enum policy_state state;
+    uint64_t created_ms;
+};
+
+/* What a token may do; a person's rights are their tokens'. */
+enum policy_right {
+    RIGHT_VIEW = 1,     /* read everything but secrets */
+    RIGHT_DRAFT = 2,    /* register builds as drafts */
+    RIGHT_ACTIVATE = 4, /* make measurements count, and end them */
+    RIGHT_CUSTODY = 8,  /* secrets and grants */
+    RIGHT_PEOPLE = 16,  /* persons and tokens */
+};
+#define RIGHT_ALL 31u
+
+struct policy_token {
+    uint64_t person_id;
+    char label[POLICY_LABEL_MAX];
+    uint8_t hash[SHA256_LEN];
+    uint32_t rights;
+    enum policy_state state;
+    uint64_t created_ms;
+    uint64_t expires_ms;
+};
+
+struct policy_image {
+    char name[PROTOCOL_IMAGE_MAX + 1];
+    uint64_t created_ms;
+};
+
+/* PCR values of a measurement or a document: only those that are set. */
+struct pcr_set {
+    uint32_t present; /* bit i */
+    uint8_t value[ATTDOC_PCR_COUNT][ATTDOC_PCR_LEN];
+};
+#define PCR_BIT(index)    (UINT32_C(1) << (index))
+#define PCR_BITS_CODE     (PCR_BIT(0) | PCR_BIT(1) | PCR_BIT(2)) /* only ever together */
+#define PCR_BITS_NITROTPM (PCR_BIT(4) | PCR_BIT(7))
+#define PCR_BITS_SIGNER   (PCR_BIT(8) | PCR_BIT(1))
+/* Deterministic CBOR map index -> 48 bytes, ascending, of at least one entry
+ * (ERR_INTERNAL); and back, strict (ERR_STORE_TAMPERED). */
+MUST_CHECK enum err pcr_set_append(const struct pcr_set *set, struct buf *out);
+MUST_CHECK enum err pcr_set_parse(struct bytes encoded, struct pcr_set *out);
+
+enum measurement_state {
+    MEASUREMENT_DRAFT = 1,
+    MEASUREMENT_ACTIVE = 2,
+    MEASUREMENT_DEPRECATED = 3, /* releases, and warns */
+    MEASUREMENT_REVOKED = 4,    /* final; denies whatever else matches */
+};
+const char *measurement_state_name(enum measurement_state state);
+
+struct policy_measurement {
+    uint64_t image_id;
+    char version[PROTOCOL_IMAGE_MAX + 1];
+    enum attdoc_kind kind;
+    bool debug;      /* matches debug documents only, and only in a development store */
+    struct buf pcrs; /* as pcr_set_append makes it */
+    uint8_t root[SHA256_LEN];
+    enum measurement_state state;
+    uint64_t not_before_ms;
+    uint64_t not_after_ms;
+    struct buf labels;     /* CBOR map text -> text; append makes it deterministic */
+    struct buf provenance; /* text: where the values came from */
+    uint64_t created_ms;
+};
+
+enum secret_state { SECRET_USABLE = 1, SECRET_DESTROYED = 2 };
+
+struct policy_secret {
+    char name[PROTOCOL_NAME_MAX + 1];
+    uint32_t current_version; /* 0: none yet */
+    enum secret_state state;
+    uint64_t created_ms;
+};
+
+struct policy_secret_version {
+    uint64_t secret_id;
+    uint32_t version;
+    uint64_t size_bytes;
+    enum secret_state state;
+    uint64_t created_ms;
+};
+
+#define GRANT_VERSIONS_MAX 16
+
+struct policy_grant {
+    uint64_t secret_id;
+    uint64_t image_id;       /* 0: a signer grant */
+    uint64_t measurement_id; /* 0: every usable measurement of the image */
+    struct pcr_set pcr;      /* required: 8 and 1 (signer), 3 (role), 4 (instance) */
+    char region[32];         /* "": any */
+    bool has_application;
+    struct buf application; /* user_data's application bytes, exactly */
+    size_t version_count;   /* older versions that it names; append sorts them */
+    uint32_t version[GRANT_VERSIONS_MAX];
+    uint64_t quota; /* distinct module_ids; 0: none */
+    uint64_t not_before_ms;
+    uint64_t not_after_ms;
+    enum policy_state state;
+    uint64_t created_ms;
+};
+
+enum own_key_kind { OWN_KEY_RECEIPT = 1, OWN_KEY_SEALING = 2, OWN_KEY_ISSUER = 3 };
+
+struct policy_own_key {
+    enum own_key_kind kind;
+    uint32_t version;
+    struct buf spki;
+    struct buf sealed;       /* empty for an issuer */
+    struct buf delegation;   /* the message, for a receipt key */
+    enum policy_state state; /* active: the current one */
+    uint64_t created_ms;
+};
+
+/* One list drives everything that exists once per table. */
+#define POLICY_TABLES(X) \
+    X(setting)           \
+    X(person) X(token) X(image) X(measurement) X(secret) X(secret_version) X(grant) X(own_key)
+
+/* For each table T:
+ *   policy_T_append(const struct policy_T *, struct buf *columns)  row -> CBOR columns;
+ *     ERR_INTERNAL for a row that parse would refuse, ERR_UTF8 and, for labels,
+ *     ERR_CBOR_DUPLICATE, ERR_MALFORMED or ERR_TOO_LARGE (more than 64)
+ *   policy_T_parse(struct bytes columns, struct policy_T *out)     back, strict; owned
+ *   policy_T_free(struct policy_T *)
+ *   policy_T_load(policy, id, columns)   inserts (id = count + 1) or replaces; all of it
+ *     or, on an error, nothing
+ *   policy_T_count(policy), policy_T_get(policy, id)   NULL where there is none; the row
+ *     stays where it is until policy_free
+ * ERR_STORE_TAMPERED for columns that no version of this program wrote, and from load
+ * for a row that names one that does not exist, takes another row's name or values, or
+ * changes what it is found by: names, hashes, versions, whose it is; a measurement's
+ * values; and what was revoked stays revoked. */
+struct policy;
+#define X(T)                                                                                    \
+    MUST_CHECK enum err policy_##T##_append(const struct policy_##T *row, struct buf *columns); \
+    MUST_CHECK enum err policy_##T##_parse(struct bytes columns, struct policy_##T *out);       \
+    void policy_##T##_free(struct policy_##T *row);                                             \
+    MUST_CHECK enum err policy_##T##_load(struct policy *policy, uint64_t id,                   \
+                                          struct bytes columns);                                \
+    uint64_t policy_##T##_count(const struct policy *policy);                                   \
+    const struct policy_##T *policy_##T##_get(const struct policy *policy, uint64_t id);
+POLICY_TABLES(X)
+#undef X
+
+MUST_CHECK enum err policy_new(struct policy **out);
+void policy_free(struct policy *policy);
+CLEANUP_PTR(struct policy, policy_free, policy_freep)
+
+/* By name or value; 0 where there is none.  Logarithmic. */
+uint64_t policy_find_setting(const struct policy *policy, const char *name);
+uint64_t policy_find_person(const struct policy *policy, const char *name);
+uint64_t policy_find_token(const struct policy *policy, const uint8_t hash[static SHA256_LEN]);
+uint64_t policy_find_image(const struct policy *policy, const char *name);
+uint64_t policy_find_secret(const struct policy *policy, const char *name);
+uint64_t policy_find_measurement(const struct policy *policy, uint64_t image_id,
+                                 const char *version);
+/* The measurement of exactly these values: the same kind, debug, root and PCRs. */
+uint64_t policy_find_same_values(const struct policy *policy, const struct policy_measurement *m);
+uint64_t policy_find_secret_version(const struct policy *policy, uint64_t secret_id,
+                                    uint32_t version);
+/* The newest active row of a kind of own key. */
+uint64_t policy_find_own_key(const struct policy *policy, enum own_key_kind kind);
+
+/* --- V5: the decision (checks.c) --- */
+
+struct policy_question {
+    const struct verified_doc *doc;
+    const struct wanted_list *wanted;
+    struct bytes application; /* user_data after the binding */
+    uint64_t now_ms;
+    bool production;
+};
+
+/* Why one secret is not released: one row per check in checks.c.  The names go into
+ * audit records and explain: append only. */
+enum policy_reason {
+    REASON_GRANTED,
+    REASON_MEASUREMENT_REVOKED, /* the document matches something revoked: deny wins */
+    REASON_UNKNOWN_SECRET,
+    REASON_SECRET_DESTROYED,
+    REASON_NO_VALUE, /* the secret has no version yet */
+    REASON_VERSION_UNKNOWN,
+    REASON_VERSION_NOT_GRANTED, /* an older one that the grant does not name */
+    REASON_BELOW_MINIMUM,
+    REASON_NOT_GRANTED,        /* no grant of this secret */
+    REASON_NO_MEASUREMENT,     /* no measurement of a granted image matches */
+    REASON_MEASUREMENT_STATE,  /* it matches, but is a draft */
+    REASON_MEASUREMENT_WINDOW, /* it matches, outside its not-before..not-after */
+    REASON_GRANT_WINDOW,
+    REASON_GRANT_BUILD, /* narrowed to another build of the image */
+    REASON_GRANT_PCR,   /* role, instance or signer differ */
+    REASON_GRANT_REGION,
+    REASON_GRANT_APPLICATION,
+    REASON_OVER_QUOTA, /* found out by the store's transaction */
+    REASON_COUNT
+};
+const char *policy_reason_name(enum policy_reason reason); /* "not_granted" */
+
+struct policy_item {
+    uint64_t secret_id;
+    uint32_t version;
+    enum policy_reason reason;
+    uint64_t flags;          /* RECEIPT_FLAG_* */
+    uint64_t grant_id;       /* that granted it: of several the one without a quota first */
+    uint64_t quota;          /* of that grant; 0: none */
+    uint64_t measurement_id; /* that granted it; 0 for a signer grant */
+};
+
+struct policy_verdict {
+    bool granted;              /* all or nothing */
+    enum policy_reason reason; /* of the first item refused */
+    size_t refused_item;
+    size_t count;
+    struct policy_item item[PROTOCOL_SECRETS_MAX];
+    /* The measurements that granted something: image@version, sorted, distinct. */
+    size_t measurement_count;
+    char measurement[RECEIPT_MEASUREMENTS_MAX][PROTOCOL_BUILD_MAX + 1];
+};
+
+/* Decides.  ERR_DEBUG: a debug document in a production store, or one that no debug
+ * measurement matches; otherwise ERR_OK and a verdict either way.  An empty policy
+ * grants nothing; an absent PCR never matches; deny wins. */
+MUST_CHECK enum err policy_decide(const struct policy *policy,
+                                  const struct policy_question *question,
+                                  struct policy_verdict *out, struct fault *fault);
+
+/* Whether a measurement's values are all in the document (kind, debug and root too). */
+bool policy_measurement_matches(const struct policy_measurement *m, const struct verified_doc *doc);
+
+/* --- What may be registered (measurement.c) --- */
+
+/* Rules for a new measurement's values: an enclave's holds PCR0, PCR1 and PCR2, none
+ * of them (nor PCR8) zero (ERR_PCRS_ZERO); optional 3, 4, 8, 16..31; a debug one holds
+ * none of 0, 1, 2, pins PCR4 or a non-zero PCR3, and exists in development stores
+ * only; NitroTPM holds PCR4 and PCR7.  ERR_MEASUREMENT_INPUT names the PCR. */
+MUST_CHECK enum err policy_measurement_check(enum attdoc_kind kind, bool debug, bool production,
+                                             const struct pcr_set *pcrs, struct fault *fault);
+
+#endif

@@ -1,0 +1,532 @@
+#include "snapshot.h"
+
+#include <search.h>
+#include <stdalign.h>
+#include <stdlib.h>
+
+/* Trees are libc's (tsearch: balanced in glibc and musl).  Their nodes point at rows, rows
+ * stand still, and what a row is found by never changes: so replacing a row touches no
+ * tree and cannot fail half-way. */
+
+#define INDEXES_MAX 2
+
+typedef int compare_fn(const void *a, const void *b);
+
+/* What differs between the tables. */
+struct table_rules {
+    size_t row_size;
+    enum err (*parse)(struct bytes columns, void *row);
+    void (*release)(void *row);
+    compare_fn *index[INDEXES_MAX]; /* each a unique key; NULL where there is none */
+    bool (*refers)(const struct policy *policy, const void *row); /* to what exists */
+    bool (*same)(const void *old_row, const void *new_row);       /* what else never changes */
+    enum err (*link)(struct policy *policy, uint64_t id);         /* into the chains */
+};
+
+struct slot {
+    const struct table_rules *rules;
+    uint64_t id;
+    uint64_t next;  /* a grant: of the same secret; a measurement: of the same code */
+    uint64_t first; /* a secret: its newest grant */
+    alignas(max_align_t) unsigned char row[];
+};
+
+struct table {
+    uint64_t count;
+    uint64_t room;
+    struct slot **slot; /* row `id` is slot[id - 1] */
+    void *tree[INDEXES_MAX];
+};
+
+#define X(T) TABLE_##T,
+enum table_name { POLICY_TABLES(X) TABLE_COUNT };
+#undef X
+
+/* What a document proves of the code it runs, and the measurements that say so. */
+#define CODE_PCRS 3
+struct code {
+    enum attdoc_kind kind;
+    uint8_t value[CODE_PCRS][ATTDOC_PCR_LEN];
+    uint64_t first;
+};
+
+struct policy {
+    struct table table[TABLE_COUNT];
+    void *codes;          /* tree of struct code */
+    uint64_t first_debug; /* debug measurements name no code: chained by themselves */
+};
+
+static struct slot *slot_of(const void *row)
+{
+    return (struct slot *)((uintptr_t)row - offsetof(struct slot, row));
+}
+
+static struct slot *slot_at(const struct policy *policy, enum table_name name, uint64_t id)
+{
+    const struct table *t = &policy->table[name];
+    return id < 1 || id > t->count ? NULL : t->slot[id - 1];
+}
+
+static void slot_free(struct slot *slot)
+{
+    slot->rules->release(slot->row);
+    free(slot);
+}
+CLEANUP_PTR(struct slot, slot_free, slot_freep)
+
+/* --- Keys --- */
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+#define BY_NAME(T)                                                                                 \
+    static int by_##T##_name(const void *a, const void *b)                                         \
+    {                                                                                              \
+        return strcmp(((const struct policy_##T *)a)->name, ((const struct policy_##T *)b)->name); \
+    }
+BY_NAME(setting)
+BY_NAME(person)
+BY_NAME(image)
+BY_NAME(secret)
+#undef BY_NAME
+
+static int by_token_hash(const void *a, const void *b)
+{
+    return memcmp(((const struct policy_token *)a)->hash, ((const struct policy_token *)b)->hash,
+                  SHA256_LEN);
+}
+
+static int by_build(const void *a, const void *b)
+{
+    const struct policy_measurement *x = a;
+    const struct policy_measurement *y = b;
+    const int image = compare_numbers(x->image_id, y->image_id);
+    return image != 0 ? image : strcmp(x->version, y->version);
+}
+
+static int compare_bufs(const struct buf *a, const struct buf *b)
+{
+    const int len = compare_numbers(a->len, b->len);
+    return len != 0 || a->len == 0 ? len : memcmp(a->ptr, b->ptr, a->len);
+}
+
+static int by_values(const void *a, const void *b)
+{
+    const struct policy_measurement *x = a;
+    const struct policy_measurement *y = b;
+    int order = compare_numbers(x->kind, y->kind);
+    if (order == 0)
+        order = compare_numbers(x->debug, y->debug);
+    if (order == 0)
+        order = memcmp(x->root, y->root, sizeof x->root);
+    return order != 0 ? order : compare_bufs(&x->pcrs, &y->pcrs);
+}
+
+static int by_secret_version(const void *a, const void *b)
+{
+    const struct policy_secret_version *x = a;
+    const struct policy_secret_version *y = b;
+    const int secret = compare_numbers(x->secret_id, y->secret_id);
+    return secret != 0 ? secret : compare_numbers(x->version, y->version);
+}
+
+static int by_key_version(const void *a, const void *b)
+{
+    const struct policy_own_key *x = a;
+    const struct policy_own_key *y = b;
+    const int kind = compare_numbers(x->kind, y->kind);
+    return kind != 0 ? kind : compare_numbers(x->version, y->version);
+}
+
+static int by_code(const void *a, const void *b)
+{
+    const struct code *x = a;
+    const struct code *y = b;
+    const int kind = compare_numbers(x->kind, y->kind);
+    return kind != 0 ? kind : memcmp(x->value, y->value, sizeof x->value);
+}
+
+/* --- What a row refers to, and what of it never changes --- */
+
+static bool token_refers(const struct policy *policy, const void *row)
+{
+    const struct policy_token *token = row;
+    return policy_person_get(policy, token->person_id) != NULL;
+}
+
+static bool measurement_refers(const struct policy *policy, const void *row)
+{
+    const struct policy_measurement *m = row;
+    return policy_image_get(policy, m->image_id) != NULL;
+}
+
+static bool secret_version_refers(const struct policy *policy, const void *row)
+{
+    const struct policy_secret_version *version = row;
+    return policy_secret_get(policy, version->secret_id) != NULL;
+}
+
+static bool grant_refers(const struct policy *policy, const void *row)
+{
+    const struct policy_grant *grant = row;
+    const struct policy_measurement *m = policy_measurement_get(policy, grant->measurement_id);
+    return policy_secret_get(policy, grant->secret_id) != NULL &&
+           (grant->image_id == 0 || policy_image_get(policy, grant->image_id) != NULL) &&
+           (grant->measurement_id == 0 || (m != NULL && m->image_id == grant->image_id));
+}
+
+static bool token_same(const void *old_row, const void *new_row)
+{
+    const struct policy_token *before = old_row;
+    const struct policy_token *after = new_row;
+    return before->person_id == after->person_id;
+}
+
+static bool grant_same(const void *old_row, const void *new_row)
+{
+    const struct policy_grant *before = old_row;
+    const struct policy_grant *after = new_row;
+    return before->secret_id == after->secret_id && before->image_id == after->image_id &&
+           before->measurement_id == after->measurement_id;
+}
+
+static bool measurement_same(const void *old_row, const void *new_row)
+{
+    const struct policy_measurement *before = old_row;
+    const struct policy_measurement *after = new_row;
+    return before->state != MEASUREMENT_REVOKED || after->state == MEASUREMENT_REVOKED;
+}
+
+/* --- Chains --- */
+
+static enum err link_grant(struct policy *policy, uint64_t id)
+{
+    struct slot *grant = slot_at(policy, TABLE_grant, id);
+    struct slot *secret = slot_at(policy, TABLE_secret, policy_grant_get(policy, id)->secret_id);
+    grant->next = secret->first;
+    secret->first = id;
+    return ERR_OK;
+}
+
+/* Which PCRs say what code runs. */
+static const unsigned *code_pcrs(enum attdoc_kind kind, size_t *count)
+{
+    static const unsigned enclave[CODE_PCRS] = {0, 1, 2};
+    static const unsigned nitrotpm[] = {4, 7};
+    *count = kind == ATTDOC_NITROTPM ? ARRAY_LEN(nitrotpm) : ARRAY_LEN(enclave);
+    return kind == ATTDOC_NITROTPM ? nitrotpm : enclave;
+}
+
+static enum err link_debug(struct policy *policy, struct slot *slot)
+{
+    slot->next = policy->first_debug;
+    policy->first_debug = slot->id;
+    return ERR_OK;
+}
+
+static enum err link_measurement(struct policy *policy, uint64_t id)
+{
+    const struct policy_measurement *m = policy_measurement_get(policy, id);
+    struct slot *slot = slot_at(policy, TABLE_measurement, id);
+    struct pcr_set pcrs;
+    size_t count;
+    const unsigned *pcr = code_pcrs(m->kind, &count);
+    if (m->debug)
+        return link_debug(policy, slot);
+    TRY(pcr_set_parse(bytes_of_buf(&m->pcrs), &pcrs)); /* holds them: rows.c */
+    struct code *code = calloc(1, sizeof *code);
+    if (code == NULL)
+        return ERR_NO_MEMORY;
+    code->kind = m->kind;
+    for (size_t i = 0; i < count; i++)
+        memcpy(code->value[i], pcrs.value[pcr[i]], ATTDOC_PCR_LEN);
+    struct code **node = tsearch(code, &policy->codes, by_code);
+    if (node == NULL || *node != code)
+        free(code);
+    if (node == NULL)
+        return ERR_NO_MEMORY;
+    slot->next = (*node)->first;
+    (*node)->first = id;
+    return ERR_OK;
+}
+
+/* --- The tables --- */
+
+#define X(T)                                                   \
+    static enum err parse_##T(struct bytes columns, void *row) \
+    {                                                          \
+        return policy_##T##_parse(columns, row);               \
+    }                                                          \
+    static void release_##T(void *row)                         \
+    {                                                          \
+        policy_##T##_free(row);                                \
+    }
+POLICY_TABLES(X)
+#undef X
+
+#define RULES(T) .row_size = sizeof(struct policy_##T), .parse = parse_##T, .release = release_##T
+
+static const struct table_rules rules[TABLE_COUNT] = {
+    [TABLE_setting] = {RULES(setting), .index = {by_setting_name}},
+    [TABLE_person] = {RULES(person), .index = {by_person_name}},
+    [TABLE_token] = {RULES(token), .index = {by_token_hash}, .refers = token_refers,
+                     .same = token_same},
+    [TABLE_image] = {RULES(image), .index = {by_image_name}},
+    [TABLE_measurement] = {RULES(measurement), .index = {by_build, by_values},
+                           .refers = measurement_refers, .same = measurement_same,
+                           .link = link_measurement},
+    [TABLE_secret] = {RULES(secret), .index = {by_secret_name}},
+    [TABLE_secret_version] = {RULES(secret_version), .index = {by_secret_version},
+                              .refers = secret_version_refers},
+    [TABLE_grant] = {RULES(grant), .refers = grant_refers, .same = grant_same, .link = link_grant},
+    [TABLE_own_key] = {RULES(own_key), .index = {by_key_version}},
+};
+
+/* --- Loading --- */
+
+static enum err make_room(struct table *t)
+{
+    if (t->count < t->room)
+        return ERR_OK;
+    const uint64_t room = t->room == 0 ? 16 : 2 * t->room;
+    struct slot **more = realloc(t->slot, (size_t)room * sizeof *more);
+    if (more == NULL)
+        return ERR_NO_MEMORY;
+    t->slot = more;
+    t->room = room;
+    return ERR_OK;
+}
+
+static void unindex(struct table *t, const struct slot *slot, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        tdelete(slot->row, &t->tree[i], slot->rules->index[i]);
+}
+
+/* Into every tree or into none. */
+static enum err index_row(struct table *t, const struct slot *slot, size_t *count)
+{
+    for (*count = 0; *count < INDEXES_MAX && slot->rules->index[*count] != NULL; (*count)++) {
+        void *const *node = tsearch(slot->row, &t->tree[*count], slot->rules->index[*count]);
+        if (node != NULL && *node == slot->row)
+            continue;
+        unindex(t, slot, *count);
+        return node == NULL ? ERR_NO_MEMORY : ERR_STORE_TAMPERED;
+    }
+    return ERR_OK;
+}
+
+/* Takes the slot over where it succeeds. */
+static enum err insert(struct policy *policy, struct table *t, struct slot **slot)
+{
+    size_t indexed;
+    TRY(make_room(t));
+    TRY(index_row(t, *slot, &indexed));
+    t->slot[t->count++] = *slot;
+    const enum err err =
+        (*slot)->rules->link == NULL ? ERR_OK : (*slot)->rules->link(policy, (*slot)->id);
+    if (err != ERR_OK) {
+        t->count--;
+        unindex(t, *slot, indexed);
+        return err;
+    }
+    *slot = NULL;
+    return ERR_OK;
+}
+
+/* The contents change places: the old one leaves with the new slot. */
+static enum err replace(struct slot *old, struct slot *slot)
+{
+    const struct table_rules *r = slot->rules;
+    for (size_t i = 0; i < INDEXES_MAX && r->index[i] != NULL; i++) {
+        if (r->index[i](old->row, slot->row) != 0)
+            return ERR_STORE_TAMPERED;
+    }
+    if (r->same != NULL && !r->same(old->row, slot->row))
+        return ERR_STORE_TAMPERED;
+    for (size_t i = 0; i < r->row_size; i++) {
+        const unsigned char byte = old->row[i];
+        old->row[i] = slot->row[i];
+        slot->row[i] = byte;
+    }
+    return ERR_OK;
+}
+
+static enum err load(struct policy *policy, enum table_name name, uint64_t id, struct bytes columns)
+{
+    struct table *t = &policy->table[name];
+    const struct table_rules *r = &rules[name];
+    if (id < 1 || id > t->count + 1)
+        return ERR_STORE_TAMPERED;
+    CLEANUP(slot_freep)
+    struct slot *slot = calloc(1, offsetof(struct slot, row) + r->row_size);
+    if (slot == NULL)
+        return ERR_NO_MEMORY;
+    slot->rules = r;
+    slot->id = id;
+    TRY(r->parse(columns, slot->row));
+    if (r->refers != NULL && !r->refers(policy, slot->row))
+        return ERR_STORE_TAMPERED;
+    return id <= t->count ? replace(t->slot[id - 1], slot) : insert(policy, t, &slot);
+}
+
+#define X(T)                                                                             \
+    enum err policy_##T##_load(struct policy *policy, uint64_t id, struct bytes columns) \
+    {                                                                                    \
+        return load(policy, TABLE_##T, id, columns);                                     \
+    }                                                                                    \
+    uint64_t policy_##T##_count(const struct policy *policy)                             \
+    {                                                                                    \
+        return policy->table[TABLE_##T].count;                                           \
+    }                                                                                    \
+    const struct policy_##T *policy_##T##_get(const struct policy *policy, uint64_t id)  \
+    {                                                                                    \
+        const struct slot *slot = slot_at(policy, TABLE_##T, id);                        \
+        return slot == NULL ? NULL : (const void *)slot->row;                            \
+    }
+POLICY_TABLES(X)
+#undef X
+
+enum err policy_new(struct policy **out)
+{
+    struct policy *policy = calloc(1, sizeof *policy);
+    if (policy == NULL)
+        return ERR_NO_MEMORY;
+    *out = policy;
+    return ERR_OK;
+}
+
+/* Removes one node after the other at the root: tdestroy is GNU's alone.  `what` may be
+ * freed by the caller once its node is gone. */
+static void *take_root(void **tree, compare_fn *compare)
+{
+    void *what = *(void **)*tree;
+    tdelete(what, tree, compare);
+    return what;
+}
+
+void policy_free(struct policy *policy)
+{
+    if (policy == NULL)
+        return;
+    while (policy->codes != NULL)
+        free(take_root(&policy->codes, by_code));
+    for (size_t n = 0; n < TABLE_COUNT; n++) {
+        struct table *t = &policy->table[n];
+        for (size_t i = 0; i < INDEXES_MAX; i++) {
+            while (t->tree[i] != NULL)
+                take_root(&t->tree[i], rules[n].index[i]);
+        }
+        for (uint64_t i = 0; i < t->count; i++)
+            slot_free(t->slot[i]);
+        free(t->slot);
+    }
+    free(policy);
+}
+
+/* --- Finding --- */
+
+static uint64_t find(const struct policy *policy, enum table_name name, size_t index,
+                     const void *probe)
+{
+    void *const *node = tfind(probe, &policy->table[name].tree[index], rules[name].index[index]);
+    return node == NULL ? 0 : slot_of(*node)->id;
+}
+
+/* False for what is too long to be anybody's name: a cut one could be another's. */
+static bool copy_name(const char *name, char *out, size_t size)
+{
+    const size_t len = strnlen(name, size);
+    if (len == size)
+        return false;
+    memcpy(out, name, len + 1);
+    return true;
+}
+
+#define FIND_BY_NAME(T)                                                                            \
+    uint64_t policy_find_##T(const struct policy *policy, const char *name)                        \
+    {                                                                                              \
+        struct policy_##T probe = {0};                                                             \
+        return copy_name(name, probe.name, sizeof probe.name) ? find(policy, TABLE_##T, 0, &probe) \
+                                                              : 0;                                 \
+    }
+FIND_BY_NAME(setting)
+FIND_BY_NAME(person)
+FIND_BY_NAME(image)
+FIND_BY_NAME(secret)
+
+uint64_t policy_find_token(const struct policy *policy, const uint8_t hash[static SHA256_LEN])
+{
+    struct policy_token probe = {0};
+    memcpy(probe.hash, hash, sizeof probe.hash);
+    return find(policy, TABLE_token, 0, &probe);
+}
+
+uint64_t policy_find_measurement(const struct policy *policy, uint64_t image_id,
+                                 const char *version)
+{
+    struct policy_measurement probe = {.image_id = image_id};
+    return copy_name(version, probe.version, sizeof probe.version)
+               ? find(policy, TABLE_measurement, 0, &probe)
+               : 0;
+}
+
+uint64_t policy_find_same_values(const struct policy *policy, const struct policy_measurement *m)
+{
+    return find(policy, TABLE_measurement, 1, m);
+}
+
+uint64_t policy_find_secret_version(const struct policy *policy, uint64_t secret_id,
+                                    uint32_t version)
+{
+    const struct policy_secret_version probe = {.secret_id = secret_id, .version = version};
+    return find(policy, TABLE_secret_version, 0, &probe);
+}
+
+/* From the newest one down, and rotations are rare. */
+uint64_t policy_find_own_key(const struct policy *policy, enum own_key_kind kind)
+{
+    for (uint64_t id = policy_own_key_count(policy); id > 0; id--) {
+        const struct policy_own_key *key = policy_own_key_get(policy, id);
+        if (key->kind == kind && key->state == POLICY_ACTIVE)
+            return id;
+    }
+    return 0;
+}
+
+uint64_t policy_first_of_code(const struct policy *policy, const struct verified_doc *doc)
+{
+    const struct attdoc *fields = verified_doc_fields(doc);
+    struct code probe = {.kind = fields->kind};
+    size_t count;
+    const unsigned *pcr = code_pcrs(fields->kind, &count);
+    if (verified_doc_is_debug(doc))
+        return policy->first_debug;
+    for (size_t i = 0; i < count; i++) {
+        if (fields->pcr[pcr[i]] == NULL)
+            return 0;
+        memcpy(probe.value[i], fields->pcr[pcr[i]], ATTDOC_PCR_LEN);
+    }
+    struct code *const *node = tfind(&probe, &policy->codes, by_code);
+    return node == NULL ? 0 : (*node)->first;
+}
+
+uint64_t policy_next_of_code(const struct policy *policy, uint64_t measurement_id)
+{
+    const struct slot *slot = slot_at(policy, TABLE_measurement, measurement_id);
+    return slot == NULL ? 0 : slot->next;
+}
+
+uint64_t policy_first_grant(const struct policy *policy, uint64_t secret_id)
+{
+    const struct slot *slot = slot_at(policy, TABLE_secret, secret_id);
+    return slot == NULL ? 0 : slot->first;
+}
+
+uint64_t policy_next_grant(const struct policy *policy, uint64_t grant_id)
+{
+    const struct slot *slot = slot_at(policy, TABLE_grant, grant_id);
+    return slot == NULL ? 0 : slot->next;
+}

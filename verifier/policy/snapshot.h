@@ -1,0 +1,20 @@
+/* What the checks ask of the snapshot besides policy.h: inside policy/ only.
+ *
+ * Rows that belong together are chained by id, 0 ends a chain; neither walk looks at
+ * a row that cannot matter, however many there are. */
+#ifndef VOUCHSAFE_POLICY_SNAPSHOT_H
+#define VOUCHSAFE_POLICY_SNAPSHOT_H
+
+#include "policy.h"
+
+/* The measurements of this document's code: equal kind and PCR0, PCR1 and PCR2 (NitroTPM:
+ * 4 and 7); for a debug document, which names no code, all debug measurements.  Whether
+ * one matches, policy_measurement_matches says. */
+uint64_t policy_first_of_code(const struct policy *policy, const struct verified_doc *doc);
+uint64_t policy_next_of_code(const struct policy *policy, uint64_t measurement_id);
+
+/* The grants of a secret, whatever their state. */
+uint64_t policy_first_grant(const struct policy *policy, uint64_t secret_id);
+uint64_t policy_next_grant(const struct policy *policy, uint64_t grant_id);
+
+#endif
