@@ -1,0 +1,356 @@
+/* What nitro-cli and eif_build print, as others recorded it: each sample has its outcome
+ * in tests/nitro_json_expect.json; and one deviation at a time from what is accepted. */
+#include "unit.h"
+
+#include "common/codec.h"
+#include "shared.h"
+#include "verifier/measure/nitro_json.h"
+
+#define FOLDER "nitro-cli-json"
+
+SHARED_DEMAND(FOLDER)
+
+#define P0                                                                                         \
+    "287b24930a9f0fe14b01a71ecdc00d8be8fad90f9834d547158854b8279c74095c43f8d7f047714e98deb7903f20" \
+    "e3dd"
+#define P1                                                                                         \
+    "aca6e62ffbf5f7deccac452d7f8cee1b94048faf62afc16c8ab68c9fed8c38010c73a669f9a36e596032f0b973d2" \
+    "1895"
+#define P2                                                                                         \
+    "0315f483ae1220b5e023d8c80ff1e135edcca277e70860c31f3003b36e3b2aaec5d043c9ce3a679e3bbd5b3b93b6" \
+    "1d6f"
+#define P8                                                                                         \
+    "70da58334a884328944cd806127c7784677ab60a154249fd21546a217299ccfa1ebfe4fa96a163bf41d3bcfaebe6" \
+    "8f6f"
+#define ZERO                                                                                       \
+    "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000" \
+    "0000"
+#define HASH      "\"HashAlgorithm\": \"Sha384 { ... }\""
+#define PCRS      "\"PCR0\": \"" P0 "\", \"PCR1\": \"" P1 "\", \"PCR2\": \"" P2 "\""
+#define BODY      HASH ", " PCRS
+#define MEASURES  "\"Measurements\": {" BODY "}"
+#define MEASURES8 "\"Measurements\": {" BODY ", \"PCR8\": \"" P8 "\"}"
+
+static struct nitro_measurements m;
+static struct fault fault;
+
+static enum err parse(const char *text)
+{
+    fault = (struct fault)FAULT_NONE;
+    memset(&m, 0xee, sizeof m);
+    const enum err err = nitro_json_parse(bytes_of_text(text), &m, &fault);
+    ck_assert_int_eq(fault.code, err);
+    if (err != ERR_OK)
+        ck_assert_uint_eq(m.present, 0xeeeeeeee); /* results on success only */
+    return err;
+}
+
+static void refused(const char *text, enum err err, const char *field, const char *says)
+{
+    ck_err(parse(text), err);
+    ck_assert_str_eq(fault.field, field);
+    ck_assert_msg(strstr(fault.detail, says) != NULL, "%s", fault.detail);
+}
+
+static void check_pcr(unsigned index, const char *hex)
+{
+    char text[2 * ATTDOC_PCR_LEN + 1];
+    ck_assert(m.present >> index & 1);
+    hex_encode(bytes_of(m.pcr[index], ATTDOC_PCR_LEN), text);
+    ck_assert_str_eq(text, hex);
+}
+
+static void accepted(const char *text)
+{
+    ck_ok(parse(text));
+    ck_assert_uint_eq(m.present & 7, 7);
+    check_pcr(0, P0);
+    check_pcr(1, P1);
+    check_pcr(2, P2);
+}
+
+/* ---- the samples ---- */
+
+/* A value as the sample spells it, wherever in the text it stands. */
+static void check_sample_pcr(const json_t *sample, unsigned index)
+{
+    char name[8];
+    const json_t *measurements = json_object_get(sample, "Measurements");
+    snprintf(name, sizeof name, "PCR%u", index);
+    check_pcr(index, shared_text(measurements == NULL ? sample : measurements, name));
+}
+
+static void check_accepted(const json_t *expect, struct bytes text)
+{
+    uint32_t present = 0;
+    size_t i;
+    json_t *index;
+    CLEANUP(json_decrefp)
+    json_t *sample = json_loadb((const char *)text.ptr, text.len, 0, NULL);
+    json_array_foreach(json_object_get(expect, "pcrs"), i, index)
+    {
+        present |= 1u << json_integer_value(index);
+        if (sample != NULL)
+            check_sample_pcr(sample, (unsigned)json_integer_value(index));
+    }
+    ck_assert_uint_eq(m.present, present);
+    ck_assert_uint_ne(present, 0);
+    if (json_object_get(expect, "provenance") != NULL)
+        ck_assert_str_eq(m.provenance, shared_text(expect, "provenance"));
+}
+
+static void check_sample(const json_t *expect)
+{
+    char path[256];
+    CLEANUP(buf_free) struct buf text = {0};
+    const char *wire = shared_text(expect, "error");
+    snprintf(path, sizeof path, FOLDER "/%s", shared_text(expect, "file"));
+    shared_read(path, &text);
+    fault = (struct fault)FAULT_NONE;
+    const enum err err = nitro_json_parse(bytes_of_buf(&text), &m, &fault);
+    ck_assert_msg(strcmp(err_wire(err), wire) == 0, "%s: %s (%s), %s expected", path, err_wire(err),
+                  fault.detail, wire);
+    if (err == ERR_OK) {
+        check_accepted(expect, bytes_of_buf(&text));
+        return;
+    }
+    ck_assert_str_eq(fault.field, shared_text(expect, "field"));
+    ck_assert_msg(strstr(fault.detail, shared_text(expect, "says")) != NULL, "%s: %s", path,
+                  fault.detail);
+}
+
+static json_t *expectations(void)
+{
+    char path[SHARED_PATH_MAX];
+    snprintf(path, sizeof path, "%s/tests/nitro_json_expect.json", getenv("VOUCHSAFE_SOURCE"));
+    json_t *expected = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+    ck_assert_ptr_nonnull(expected);
+    return expected;
+}
+
+START_TEST(valid_samples)
+{
+    CLEANUP(json_decrefp) json_t *expected = expectations();
+    size_t i;
+    json_t *expect;
+    json_array_foreach(expected, i, expect) check_sample(expect);
+}
+END_TEST
+
+/* None was left out: every sample of the manifest has its row. */
+START_TEST(valid_samples_all)
+{
+    CLEANUP(json_decrefp) json_t *expected = expectations();
+    CLEANUP(json_decrefp) json_t *manifest = shared_json(FOLDER "/manifest.json");
+    size_t i;
+    size_t j;
+    json_t *entry;
+    json_t *expect;
+    json_array_foreach(manifest, i, entry)
+    {
+        bool found = false;
+        json_array_foreach(expected, j, expect) found |=
+            strcmp(shared_text(entry, "file"), shared_text(expect, "file")) == 0;
+        ck_assert_msg(found, "%s: no expectation", shared_text(entry, "file"));
+    }
+    ck_assert_uint_gt(json_array_size(manifest), 20);
+    ck_assert_uint_eq(json_array_size(manifest), json_array_size(expected));
+}
+END_TEST
+
+/* ---- forms that are accepted ---- */
+
+START_TEST(valid_surroundings)
+{
+    accepted("Start building the Enclave Image...\nUsing the locally available Docker image...\n"
+             "[ E36 ] not JSON\n{not JSON either\n[1]\nEnclave Image successfully created.\n"
+             "{\n  " MEASURES "\n}\nexit 0\n");
+    ck_assert_str_eq(m.provenance, "nitro-cli build-enclave");
+    accepted("\r\n\t {" MEASURES "}");
+    accepted("{" BODY "}");
+    ck_assert_str_eq(m.provenance, "nitro-cli, its Measurements object");
+    accepted("[{" MEASURES ", \"EnclaveID\": \"i-0\", \"Flags\": \"NONE\"}]");
+    ck_assert_str_eq(m.provenance, "nitro-cli describe-enclaves");
+}
+END_TEST
+
+START_TEST(valid_signed)
+{
+    accepted("{" MEASURES8 ", \"IsSigned\": true, \"CheckCRC\": true, \"EifVersion\": 4}");
+    check_pcr(8, P8);
+    ck_assert_uint_eq(m.present, 0x107);
+}
+END_TEST
+
+START_TEST(valid_upper_case)
+{
+    accepted(
+        "{\"PCR0\": \"287B24930A9F0FE14B01A71ECDC00D8BE8FAD90F9834D547158854B8279C74095C43F8D7F"
+        "047714E98DEB7903F20E3DD\", \"PCR1\": \"" P1 "\", \"PCR2\": \"" P2 "\"}");
+}
+END_TEST
+
+/* What is not measured cannot forge a line of ours. */
+START_TEST(valid_provenance)
+{
+    accepted("{" MEASURES ", \"EifVersion\": 4, \"ImageName\": \"a\\nb\\u00e9\", "
+             "\"Metadata\": {\"BuildTool\": \"\", \"Measurements\": {\"PCR0\": \"no\"}}}");
+    ck_assert_str_eq(m.provenance, "nitro-cli describe-eif; ImageName=a?b??");
+}
+END_TEST
+
+START_TEST(valid_list)
+{
+    accepted("making it\n" P0 " PCR0\n" P1 " PCR1\r\n" P2 " PCR2");
+    ck_assert_str_eq(m.provenance, "eif_build");
+}
+END_TEST
+
+/* ---- what is refused ---- */
+
+START_TEST(no_measurements)
+{
+    refused("", ERR_MEASUREMENT_INPUT, "", "no measurements");
+    refused("[]", ERR_MEASUREMENT_INPUT, "", "no measurements");
+    refused("Successfully terminated enclave i-1.\n{\"Terminated\": true}", ERR_MEASUREMENT_INPUT,
+            "", "terminate-enclave");
+    refused("{\"EnclaveCID\": 16}", ERR_MEASUREMENT_INPUT, "", "run-enclave");
+    refused("{" MEASURES, ERR_MEASUREMENT_INPUT, "", "no measurements");
+    refused("text {" MEASURES "}", ERR_MEASUREMENT_INPUT, "", "no measurements");
+    /* EIF metadata is not measured: whatever it holds is nobody's measurement. */
+    refused("{\"Metadata\": {" MEASURES "}}", ERR_MEASUREMENT_INPUT, "", "no measurements");
+    refused("{" MEASURES ", " MEASURES "}", ERR_MEASUREMENT_INPUT, "", "no measurements");
+}
+END_TEST
+
+START_TEST(no_pcr)
+{
+    refused("{\"Measurements\": {" HASH "}}", ERR_MEASUREMENT_INPUT, "PCR0", "missing");
+    refused("{\"Measurements\": {\"PCR0\": \"" P0 "\", \"PCR1\": \"" P1 "\"}}",
+            ERR_MEASUREMENT_INPUT, "PCR2", "missing");
+    refused(P0 " PCR0\n" P2 " PCR2\n", ERR_MEASUREMENT_INPUT, "PCR1", "missing");
+}
+END_TEST
+
+START_TEST(wrong_type)
+{
+    refused("{\"Measurements\": []}", ERR_MEASUREMENT_INPUT, "Measurements", "an object");
+    refused("{\"Measurements\": {\"PCR0\": 1}}", ERR_MEASUREMENT_INPUT, "Measurements.PCR0",
+            "text");
+}
+END_TEST
+
+START_TEST(wrong_algorithm)
+{
+    refused("{\"Measurements\": {\"HashAlgorithm\": \"Sha256 { ... }\", " PCRS "}}",
+            ERR_MEASUREMENT_INPUT, "HashAlgorithm", "Sha256 { ... }");
+}
+END_TEST
+
+START_TEST(wrong_member)
+{
+    static const char *const names[] = {"PCR32", "PCR01", "PCR", "PCR-1", "pcr3", "Nonce"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char text[1024];
+        char field[64];
+        snprintf(text, sizeof text, "{\"Measurements\": {" BODY ", \"%s\": \"" P8 "\"}}", names[i]);
+        snprintf(field, sizeof field, "Measurements.%s", names[i]);
+        refused(text, ERR_MEASUREMENT_INPUT, field, "neither");
+    }
+}
+END_TEST
+
+START_TEST(long_hex)
+{
+    refused("{\"PCR0\": \"" P0 "00\", \"PCR1\": \"" P1 "\", \"PCR2\": \"" P2 "\"}",
+            ERR_MEASUREMENT_INPUT, "PCR0", "98 characters");
+    refused("{\"PCR0\": \"<your PCR0>\"}", ERR_MEASUREMENT_INPUT, "PCR0", "11 characters");
+    refused("{\"PCR0\": \"x" P0 "\"}", ERR_MEASUREMENT_INPUT, "PCR0", "97 characters");
+}
+END_TEST
+
+START_TEST(junk_hex)
+{
+    refused("{\"PCR0\": \"g87b24930a9f0fe14b01a71ecdc00d8be8fad90f9834d547158854b8279c74095c43f8d7f"
+            "047714e98deb7903f20e3dd\"}",
+            ERR_MEASUREMENT_INPUT, "PCR0", "hex digits");
+}
+END_TEST
+
+START_TEST(wrong_zero)
+{
+    refused("{\"Measurements\": {" HASH ", \"PCR0\": \"" ZERO "\", \"PCR1\": \"" P1
+            "\", \"PCR2\": \"" P2 "\"}}",
+            ERR_PCRS_ZERO, "PCR0", "debug");
+    refused(P0 " PCR0\n" ZERO " PCR1\n" P2 " PCR2\n", ERR_PCRS_ZERO, "PCR1", "debug");
+}
+END_TEST
+
+#define REPEAT_4(s) s s s s
+START_TEST(wrong_placeholder)
+{
+    refused("{\"PCR0\": \"" REPEAT_4("abcabcabcabcabcabcabcabc") "\"}", ERR_MEASUREMENT_INPUT,
+            "PCR0", "placeholder");
+    /* A pattern of 32 digits, three times; of 33 it would be chance. */
+    refused("{\"PCR0\": \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+            "00112233445566778899aabbccddeeff\"}",
+            ERR_MEASUREMENT_INPUT, "PCR0", "placeholder");
+    refused("{\"PCR0\": \"" P0 "\", \"PCR1\": \"" P0 "\", \"PCR2\": \"" P0 "\"}",
+            ERR_MEASUREMENT_INPUT, "PCR0", "the same");
+}
+END_TEST
+
+START_TEST(wrong_debug)
+{
+    refused("[{" MEASURES ", \"Flags\": \"DEBUG_MODE\"}]", ERR_MEASUREMENT_INPUT, "Flags",
+            "DEBUG_MODE");
+}
+END_TEST
+
+START_TEST(wrong_several)
+{
+    refused("{" MEASURES "}\n{" MEASURES "}", ERR_MEASUREMENT_INPUT, "", "several");
+    refused("[{" MEASURES "}, {" MEASURES "}]", ERR_MEASUREMENT_INPUT, "", "several");
+    refused("{" MEASURES "}\n" P0 " PCR0\n" P1 " PCR1\n" P2 " PCR2\n", ERR_MEASUREMENT_INPUT, "",
+            "several");
+    refused(P0 " PCR0\n" P1 " PCR1\n" P2 " PCR2\n" P0 " PCR0\n", ERR_MEASUREMENT_INPUT, "PCR0",
+            "twice");
+}
+END_TEST
+
+START_TEST(wrong_result)
+{
+    refused("{" MEASURES ", \"CheckCRC\": false}", ERR_MEASUREMENT_INPUT, "CheckCRC", "damaged");
+    refused("{" MEASURES ", \"IsSigned\": true}", ERR_MEASUREMENT_INPUT, "IsSigned", "PCR8");
+    refused("{" MEASURES8 ", \"IsSigned\": false}", ERR_MEASUREMENT_INPUT, "IsSigned", "PCR8");
+}
+END_TEST
+
+START_TEST(long_input)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    ck_ok(buf_reserve(&text, NITRO_JSON_INPUT_MAX + 1));
+    memset(text.ptr, '\n', NITRO_JSON_INPUT_MAX + 1);
+    text.len = NITRO_JSON_INPUT_MAX + 1;
+    ck_err(nitro_json_parse(bytes_of_buf(&text), &m, &fault), ERR_TOO_LARGE);
+    text.len--;
+    ck_err(nitro_json_parse(bytes_of_buf(&text), &m, &fault), ERR_MEASUREMENT_INPUT);
+}
+END_TEST
+
+/* A line of braces costs a try of the parser: there is an end to them. */
+START_TEST(long_braces)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    for (size_t i = 0; i < 100000; i++)
+        ck_ok(buf_append_text(&text, "[\n"));
+    fault = (struct fault)FAULT_NONE;
+    ck_err(nitro_json_parse(bytes_of_buf(&text), &m, &fault), ERR_MEASUREMENT_INPUT);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "too many lines"));
+}
+END_TEST
+
+UNIT_MAIN("nitro_json", valid_samples, valid_samples_all, valid_surroundings, valid_signed,
+          valid_upper_case, valid_provenance, valid_list, no_measurements, no_pcr, wrong_type,
+          wrong_algorithm, wrong_member, long_hex, junk_hex, wrong_zero, wrong_placeholder,
+          wrong_debug, wrong_several, wrong_result, long_input, long_braces)

@@ -1,0 +1,297 @@
+#include "nitro_json.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "common/codec.h"
+#include "common/json_reader.h"
+
+#define CANDIDATES_MAX 4096 /* lines of a log that could begin a JSON text, and do not */
+#define PCR_HEX_LEN    (2 * ATTDOC_PCR_LEN)
+#define PERIOD_MAX     32 /* hex digits that a placeholder repeats */
+
+/* ---- values ---- */
+
+/* "1234567890abcdef1234...", "abababab...": no hash repeats itself. */
+static bool is_repetition(const char *hex)
+{
+    for (size_t period = 1; period <= PERIOD_MAX; period++) {
+        if (memcmp(hex, hex + period, PCR_HEX_LEN - period) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum err read_pcr(struct nitro_measurements *m, unsigned index, const char *hex,
+                         struct fault *fault)
+{
+    if (strlen(hex) != PCR_HEX_LEN ||
+        hex_decode(bytes_of_text(hex), m->pcr[index], ATTDOC_PCR_LEN) != ERR_OK)
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_MEASUREMENT_INPUT,
+             "%d hex digits are expected, %zu characters found", PCR_HEX_LEN, strlen(hex));
+    if (bytes_all_zero(bytes_of(m->pcr[index], ATTDOC_PCR_LEN)))
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_PCRS_ZERO,
+             "all zero: that is what a debug enclave attests, or an unset PCR");
+    if (is_repetition(hex))
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_MEASUREMENT_INPUT,
+             "a repeated pattern: a placeholder, not a measurement");
+    m->present |= UINT32_C(1) << index;
+    return ERR_OK;
+}
+
+/* All three, as every EIF has them; equal ones are somebody's example. */
+static enum err check_set(const struct nitro_measurements *m, struct fault *fault)
+{
+    for (unsigned i = 0; i <= 2; i++) {
+        if ((m->present >> i & 1) == 0)
+            FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", i), ERR_MEASUREMENT_INPUT,
+                 "missing: PCR0, PCR1 and PCR2 belong together");
+    }
+    if (memcmp(m->pcr[0], m->pcr[1], ATTDOC_PCR_LEN) == 0 &&
+        memcmp(m->pcr[0], m->pcr[2], ATTDOC_PCR_LEN) == 0)
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR0"), ERR_MEASUREMENT_INPUT,
+             "PCR0, PCR1 and PCR2 are the same: placeholders, not measurements");
+    return ERR_OK;
+}
+
+/* "PCR0".."PCR31"; false for any other name. */
+static bool pcr_index(const char *name, unsigned *index)
+{
+    const size_t digits = strlen(name) < 4 ? 0 : strlen(name) - 3;
+    if (strncmp(name, "PCR", 3) != 0 || digits < 1 || digits > 2 ||
+        strspn(name + 3, "0123456789") != digits || (digits == 2 && name[3] == '0'))
+        return false;
+    *index = (unsigned)strtoul(name + 3, NULL, 10);
+    return *index < ATTDOC_PCR_COUNT;
+}
+
+/* ---- one "Measurements" object ---- */
+
+/* nitro-cli prints Rust's debug form, "Sha384 { ... }". */
+static bool is_sha384(const char *algorithm)
+{
+    return strcmp(algorithm, "Sha384 { ... }") == 0 || strcmp(algorithm, "Sha384") == 0;
+}
+
+static enum err read_measurements(json_t *object, struct nitro_measurements *m, struct fault *fault)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value)
+    {
+        unsigned index = 0;
+        const char *text = json_string_value(value);
+        if (text == NULL)
+            FAIL(fault_at(fault, FAULT_NO_OFFSET, "Measurements.%s", name), ERR_MEASUREMENT_INPUT,
+                 "a text is expected");
+        if (pcr_index(name, &index))
+            TRY(read_pcr(m, index, text, fault));
+        else if (strcmp(name, "HashAlgorithm") != 0)
+            FAIL(fault_at(fault, FAULT_NO_OFFSET, "Measurements.%s", name), ERR_MEASUREMENT_INPUT,
+                 "neither a PCR nor HashAlgorithm");
+        else if (!is_sha384(text))
+            FAIL(fault_at(fault, FAULT_NO_OFFSET, "HashAlgorithm"), ERR_MEASUREMENT_INPUT,
+                 "\"%.40s\" found, Sha384 is expected", text);
+    }
+    return check_set(m, fault);
+}
+
+/* ---- what stands around it ---- */
+
+static void add_provenance(struct nitro_measurements *m, const char *name, const char *value)
+{
+    size_t used = strlen(m->provenance);
+    if (value == NULL || value[0] == '\0')
+        return;
+    snprintf(m->provenance + used, sizeof m->provenance - used, "; %s=%s", name, value);
+    for (; m->provenance[used] != '\0'; used++) {
+        if (m->provenance[used] < 0x20 || m->provenance[used] > 0x7e)
+            m->provenance[used] = '?';
+    }
+}
+
+static const char *text_member(const json_t *object, const char *name)
+{
+    return json_string_value(json_object_get(object, name));
+}
+
+static void describe(const json_t *result, struct nitro_measurements *m)
+{
+    const json_t *metadata = json_object_get(result, "Metadata");
+    snprintf(m->provenance, sizeof m->provenance, "%s",
+             json_object_get(result, "PCR0") != NULL         ? "nitro-cli, its Measurements object"
+             : json_object_get(result, "EifVersion") != NULL ? "nitro-cli describe-eif"
+             : json_object_get(result, "EnclaveID") != NULL  ? "nitro-cli describe-enclaves"
+                                                             : "nitro-cli build-enclave");
+    add_provenance(m, "ImageName", text_member(result, "ImageName"));
+    add_provenance(m, "ImageVersion", text_member(result, "ImageVersion"));
+    add_provenance(m, "BuildTime", text_member(metadata, "BuildTime"));
+    add_provenance(m, "BuildTool", text_member(metadata, "BuildTool"));
+    add_provenance(m, "BuildToolVersion", text_member(metadata, "BuildToolVersion"));
+    add_provenance(m, "KernelVersion", text_member(metadata, "KernelVersion"));
+}
+
+/* A result contradicts itself where it says signed and has no PCR8, or the reverse. */
+static enum err check_result(const json_t *result, const struct nitro_measurements *m,
+                             struct fault *fault)
+{
+    const char *flags = text_member(result, "Flags");
+    const json_t *is_signed = json_object_get(result, "IsSigned");
+    if (flags != NULL && strstr(flags, "DEBUG_MODE") != NULL)
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "Flags"), ERR_MEASUREMENT_INPUT,
+             "the enclave runs in DEBUG_MODE: its documents hold zeros, not these values; use what "
+             "build-enclave or describe-eif prints");
+    if (json_is_false(json_object_get(result, "CheckCRC")))
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "CheckCRC"), ERR_MEASUREMENT_INPUT,
+             "false: the EIF is damaged");
+    if (json_is_boolean(is_signed) && json_is_true(is_signed) != ((m->present >> 8 & 1) != 0))
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "IsSigned"), ERR_MEASUREMENT_INPUT,
+             "a signed EIF has a PCR8, an unsigned one has none");
+    return ERR_OK;
+}
+
+/* ---- finding it ---- */
+
+struct search {
+    struct nitro_measurements found;
+    unsigned count;       /* results that hold measurements */
+    const char *why_none; /* of the last of those */
+};
+
+/* `result`: one object that a tool printed. */
+static enum err take_result(json_t *result, struct search *search, struct fault *fault)
+{
+    struct nitro_measurements m = {0};
+    json_t *measurements = json_object_get(result, "Measurements");
+    if (measurements == NULL && json_object_get(result, "PCR0") != NULL)
+        measurements = result; /* cut out by jq */
+    if (measurements == NULL) {
+        if (json_object_get(result, "Terminated") != NULL)
+            search->why_none = "this is what terminate-enclave prints";
+        else if (json_object_get(result, "EnclaveCID") != NULL)
+            search->why_none = "this is what run-enclave prints";
+        return ERR_OK;
+    }
+    if (++search->count > 1)
+        FAIL(fault, ERR_MEASUREMENT_INPUT,
+             "several sets of measurements: pass the output of one build only");
+    if (!json_is_object(measurements))
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "Measurements"), ERR_MEASUREMENT_INPUT,
+             "an object is expected");
+    TRY(read_measurements(measurements, &m, fault));
+    TRY(check_result(result, &m, fault));
+    describe(result, &m);
+    search->found = m;
+    return ERR_OK;
+}
+
+/* describe-enclaves prints an array of results. */
+static enum err take_value(json_t *value, struct search *search, struct fault *fault)
+{
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        json_t *entry = json_array_get(value, i);
+        if (json_is_object(entry))
+            TRY(take_result(entry, search, fault));
+    }
+    return json_is_object(value) ? take_result(value, search, fault) : ERR_OK;
+}
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The end of the line in which `pos` stands, past its newline. */
+static size_t next_line(struct bytes text, size_t pos)
+{
+    while (pos < text.len && text.ptr[pos] != '\n')
+        pos++;
+    return pos < text.len ? pos + 1 : text.len;
+}
+
+/* Every JSON text that begins a line: the tools print theirs so, and a log's other
+ * lines, such as "[ E36 ] ...", are none. */
+static enum err search_json(struct bytes text, struct search *search, struct fault *fault)
+{
+    unsigned failed = 0;
+    for (size_t pos = 0; pos < text.len;) {
+        if (is_blank(text.ptr[pos])) {
+            pos++;
+            continue;
+        }
+        if (text.ptr[pos] != '{' && text.ptr[pos] != '[') {
+            pos = next_line(text, pos);
+            continue;
+        }
+        json_error_t error;
+        CLEANUP(json_decrefp)
+        json_t *value = json_loadb((const char *)text.ptr + pos, text.len - pos,
+                                   JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &error);
+        if (value == NULL) {
+            if (++failed > CANDIDATES_MAX)
+                FAIL(fault, ERR_MEASUREMENT_INPUT,
+                     "too many lines that look like JSON and are none");
+            pos = next_line(text, pos);
+            continue;
+        }
+        pos += (size_t)error.position; /* where it ended */
+        TRY(take_value(value, search, fault));
+    }
+    return ERR_OK;
+}
+
+/* ---- eif_build's list ---- */
+
+/* A line "HEX PCR0". */
+static bool list_line(struct bytes line, char hex[static PCR_HEX_LEN + 1], unsigned *index)
+{
+    char name[8] = "";
+    while (line.len > 0 && is_blank(line.ptr[line.len - 1]))
+        line.len--;
+    if (line.len < PCR_HEX_LEN + 5 || line.len > PCR_HEX_LEN + 6 || line.ptr[PCR_HEX_LEN] != ' ')
+        return false;
+    memcpy(hex, line.ptr, PCR_HEX_LEN);
+    hex[PCR_HEX_LEN] = '\0';
+    memcpy(name, line.ptr + PCR_HEX_LEN + 1, line.len - PCR_HEX_LEN - 1);
+    return strspn(hex, "0123456789abcdefABCDEF") == PCR_HEX_LEN && pcr_index(name, index);
+}
+
+static enum err search_list(struct bytes text, struct search *search, struct fault *fault)
+{
+    struct nitro_measurements m = {.provenance = "eif_build"};
+    for (size_t pos = 0; pos < text.len;) {
+        const size_t next = next_line(text, pos);
+        char hex[PCR_HEX_LEN + 1];
+        unsigned index;
+        if (list_line(bytes_of(text.ptr + pos, next - pos), hex, &index)) {
+            if ((m.present >> index & 1) != 0)
+                FAIL(fault_at(fault, pos, "PCR%u", index), ERR_MEASUREMENT_INPUT,
+                     "given twice: pass the output of one build only");
+            TRY(read_pcr(&m, index, hex, fault));
+        }
+        pos = next;
+    }
+    if (m.present == 0)
+        return ERR_OK;
+    TRY(check_set(&m, fault));
+    if (++search->count > 1)
+        FAIL(fault, ERR_MEASUREMENT_INPUT,
+             "several sets of measurements: pass the output of one build only");
+    search->found = m;
+    return ERR_OK;
+}
+
+enum err nitro_json_parse(struct bytes text, struct nitro_measurements *out, struct fault *fault)
+{
+    struct search search = {0};
+    if (text.len > NITRO_JSON_INPUT_MAX)
+        FAIL(fault, ERR_TOO_LARGE, "more than %d bytes", NITRO_JSON_INPUT_MAX);
+    TRY(search_json(text, &search, fault));
+    TRY(search_list(text, &search, fault));
+    if (search.count == 0)
+        FAIL(fault, ERR_MEASUREMENT_INPUT,
+             "%s: what build-enclave or describe-eif prints is expected",
+             search.why_none != NULL ? search.why_none : "no measurements found");
+    *out = search.found;
+    return ERR_OK;
+}

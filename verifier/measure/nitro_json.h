@@ -1,0 +1,33 @@
+/* The PCR values that the enclave tools print: bytes to values, pure.
+ *
+ * Takes what `nitro-cli build-enclave` and `describe-eif` print, whole or only its
+ * "Measurements" object, with the lines that the tools and a build log put around it;
+ * and the list that aws-nitro-enclaves-image-format's eif_build prints.  Refuses what
+ * only looks like it: placeholders, a running enclave in debug mode (its documents do
+ * not hold these values), several results at once.
+ *
+ * Trusts the text as far as the one who passes it: whoever writes these values decides
+ * what code gets the secrets.  What stands beside the PCRs (image name, tool, times) is
+ * not measured by anything and becomes provenance only. */
+#ifndef VOUCHSAFE_NITRO_JSON_H
+#define VOUCHSAFE_NITRO_JSON_H
+
+#include "common/attdoc.h"
+
+#define NITRO_JSON_INPUT_MAX  (4 * 1024 * 1024) /* a long build log */
+#define NITRO_PROVENANCE_SIZE 1024
+
+struct nitro_measurements {
+    uint32_t present; /* bit i: PCR i; 0, 1 and 2 always */
+    uint8_t pcr[ATTDOC_PCR_COUNT][ATTDOC_PCR_LEN];
+    /* "nitro-cli describe-eif; ImageName=payments; BuildTool=nitro-cli 1.4.2": printable
+     * ASCII, cut where it is too long. */
+    char provenance[NITRO_PROVENANCE_SIZE];
+};
+
+/* ERR_MEASUREMENT_INPUT with what was found instead; ERR_PCRS_ZERO for the values of a
+ * debug enclave; ERR_TOO_LARGE; ERR_NO_MEMORY. */
+MUST_CHECK enum err nitro_json_parse(struct bytes text, struct nitro_measurements *out,
+                                     struct fault *fault);
+
+#endif
