@@ -12,10 +12,20 @@ static enum err set(json_t *object, const char *name, json_t *taken)
     return json_object_set_new(object, name, taken) == 0 ? ERR_OK : ERR_NO_MEMORY;
 }
 
+/* JSON's integers, and times, end at 2^63 - 1: no record of ours goes beyond. */
+static enum err read_int(struct cbor_reader *r, uint64_t *out)
+{
+    TRY(cbor_reader_uint(r, out));
+    if (*out > INT64_MAX)
+        FAIL(fault_at(r->fault, r->pos, "%s", r->field), ERR_CBOR_TYPE,
+             "an integer of at most 2^63 - 1 is expected");
+    return ERR_OK;
+}
+
 static enum err set_uint(json_t *object, const char *name, struct cbor_reader *r)
 {
     uint64_t value;
-    TRY(cbor_reader_uint(r, &value));
+    TRY(read_int(r, &value));
     return set(object, name, json_integer((json_int_t)value));
 }
 
@@ -23,7 +33,7 @@ static enum err set_time(json_t *object, const char *name, struct cbor_reader *r
 {
     uint64_t value;
     char text[TIME_TEXT_MAX];
-    TRY(cbor_reader_uint(r, &value));
+    TRY(read_int(r, &value));
     time_format((int64_t)value, text);
     return set(object, name, json_string(text));
 }
@@ -56,6 +66,7 @@ static enum err set_pcrs(json_t *object, const char *name, struct cbor_reader *r
     CLEANUP(json_decrefp) json_t *pcrs = json_object();
     struct cbor_map map;
     bool more;
+    uint64_t next = 0;
     TRY(cbor_reader_map(r, false, &map));
     for (;;) {
         uint64_t index;
@@ -64,6 +75,10 @@ static enum err set_pcrs(json_t *object, const char *name, struct cbor_reader *r
         if (!more)
             return set(object, name, TAKE(pcrs));
         TRY(cbor_reader_uint(r, &index));
+        if (index < next || index >= ATTDOC_PCR_COUNT)
+            FAIL(fault_at(r->fault, r->pos, "%s", r->field), ERR_CBOR_NOT_STRICT,
+                 "PCR %llu is unknown or out of order", (unsigned long long)index);
+        next = index + 1;
         snprintf(key, sizeof key, "%llu", (unsigned long long)index);
         TRY(set_hex(pcrs, key, r));
     }
@@ -139,6 +154,18 @@ static const struct member record_members[] = {
     {"secrets", set_items},
 };
 
+/* What every record says, whatever it is about. */
+static enum err demand_members(const json_t *object, struct fault *fault)
+{
+    static const char *const names[] = {"sequence", "time", "event", "policy_revision"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (json_object_get(object, names[i]) == NULL)
+            FAIL(fault_at(fault, FAULT_NO_OFFSET, "record"), ERR_CBOR_MALFORMED,
+                 "the record holds no %s", names[i]);
+    }
+    return ERR_OK;
+}
+
 enum err audit_record_to_json(struct bytes record, json_t **out, struct fault *fault)
 {
     CLEANUP(json_decrefp) json_t *object = json_object();
@@ -146,6 +173,7 @@ enum err audit_record_to_json(struct bytes record, json_t **out, struct fault *f
     cbor_reader_init(&r, record, 0, "record", fault);
     TRY(read_map(&r, record_members, ARRAY_LEN(record_members), object));
     TRY(cbor_reader_end(&r));
+    TRY(demand_members(object, fault));
     *out = TAKE(object);
     return ERR_OK;
 }

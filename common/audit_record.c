@@ -79,6 +79,11 @@ static void write_document(struct cbor_writer *w, const struct audit_event *e)
     write_pcrs(w, e->doc);
 }
 
+static void write_text(struct cbor_writer *w, const char *text)
+{
+    cbor_writer_cstr(w, text == NULL ? "" : text);
+}
+
 static void write_items(struct cbor_writer *w, const struct audit_event *e)
 {
     cbor_writer_uint(w, 13);
@@ -89,8 +94,8 @@ static void write_items(struct cbor_writer *w, const struct audit_event *e)
         cbor_writer_cstr(w, item->name);
         cbor_writer_uint(w, item->version);
         cbor_writer_uint(w, item->flags);
-        cbor_writer_cstr(w, item->reason);
-        cbor_writer_cstr(w, item->build);
+        write_text(w, item->reason);
+        write_text(w, item->build);
     }
 }
 

@@ -11,7 +11,7 @@
 #include "attdoc.h"
 #include "protocol.h"
 
-/* One secret of a decision. */
+/* One secret of a decision; a text that is NULL is written as the empty one. */
 struct audit_item {
     const char *name;
     uint32_t version;   /* 0: none was chosen */
@@ -40,7 +40,8 @@ struct audit_event {
     struct audit_item item[PROTOCOL_SECRETS_MAX];
 };
 
-/* Appends record number `sequence`. */
+/* Appends record number `sequence`.  ERR_UTF8 where a text is none, ERR_NO_MEMORY; what was
+ * appended is then incomplete. */
 MUST_CHECK enum err audit_record_append(const struct audit_event *event, uint64_t sequence,
                                         struct buf *record);
 /* The record as a JSON object for people and programs: names instead of numbers,

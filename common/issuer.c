@@ -165,21 +165,24 @@ enum err delegation_verify(struct bytes message, const struct issuer_pins *pins,
     TRY(cose_sign1_parse(COSE_DELEGATION, message, &msg, fault));
     EVP_PKEY *issuer = pin_of(pins, msg.kid);
     if (issuer == NULL)
-        FAIL(fault, ERR_ANSWER, "the delegation is signed under none of the pinned issuer keys");
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegation"), ERR_ANSWER,
+             "the delegation is signed under none of the pinned issuer keys");
     TRY(cose_sign1_verify(&msg, issuer, fault));
     struct delegation delegation;
     TRY(delegation_parse(msg.payload, &delegation, fault));
     if (at_ms < delegation.not_before_ms || at_ms > delegation.not_after_ms)
-        FAIL(fault, ERR_DELEGATION_EXPIRED,
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegation"), ERR_DELEGATION_EXPIRED,
              "valid %" PRIu64 "..%" PRIu64 " ms, the time is %" PRIu64 " ms",
              delegation.not_before_ms, delegation.not_after_ms, at_ms);
     CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
     const enum err err = key_from_spki(bytes_of(delegation.receipt_key, delegation.receipt_key_len),
                                        &p256_form, &key);
     if (err == ERR_MALFORMED)
-        FAIL(fault, ERR_ANSWER, "the delegated receipt key is not a P-256 key");
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegation"), ERR_ANSWER,
+             "the delegated receipt key is not a P-256 key");
     if (err != ERR_OK)
-        FAIL(fault, err, "the delegated receipt key could not be made");
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegation"), err,
+             "the delegated receipt key could not be made");
     *out = delegation;
     *receipt_key = TAKE(key);
     return ERR_OK;

@@ -189,6 +189,15 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE INDEX audit_request ON audit (request_id);
 
+-- The end of the chain under the server's MAC, written with every record: a log cut short
+-- or rewritten from outside does not carry it.
+CREATE TABLE audit_head (
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    sequence INTEGER NOT NULL,
+    hash     BLOB    NOT NULL CHECK (length(hash) = 48),
+    mac      BLOB    NOT NULL CHECK (length(mac) = 32)
+) STRICT;
+
 CREATE TABLE checkpoint (
     sequence INTEGER NOT NULL PRIMARY KEY,
     message  BLOB    NOT NULL

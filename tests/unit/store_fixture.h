@@ -264,17 +264,16 @@ static inline void fixture_holds(struct fixture *f, const struct rows *expected)
 {
     CLEANUP(rows_free) struct rows found = {0};
     struct policy_head head = {0};
-    uint64_t sequence = 0;
-    uint8_t hash[SHA384_LEN];
+    struct audit_head tail = {0};
     ck_ok(f->ops->scan_policy(f->store, &head, rows_collect, &found, &f->fault));
     rows_equal(&found, expected);
     ck_assert_uint_eq(head.revision, f->head.revision);
     ck_assert_uint_eq(head.row_count, f->head.row_count);
     ck_assert_mem_eq(head.digest, f->head.digest, sizeof head.digest);
     ck_assert_mem_eq(head.mac, f->head.mac, sizeof head.mac);
-    ck_ok(f->ops->audit_tail(f->store, &sequence, hash, &f->fault));
-    ck_assert_uint_eq(sequence, f->sequence);
-    ck_assert_uint_eq(hash[0], (uint8_t)f->sequence);
+    ck_ok(f->ops->read_audit_head(f->store, &tail, &f->fault));
+    ck_assert_uint_eq(tail.sequence, f->sequence);
+    ck_assert_uint_eq(tail.hash[0], (uint8_t)f->sequence);
 }
 
 /* --- decisions --- */

@@ -70,6 +70,14 @@ struct audit_entry {
     const char *event; /* "release.granted", ... */
     struct bytes record;
     uint8_t hash[SHA384_LEN];
+    uint8_t head_mac[STORE_MAC_LEN]; /* of the audit head that this record makes; not read back */
+};
+
+/* The end of the chain, and its MAC. */
+struct audit_head {
+    uint64_t sequence; /* 0 where there is no record */
+    uint8_t hash[SHA384_LEN];
+    uint8_t mac[STORE_MAC_LEN];
 };
 
 /* A new version's sealed value. */
@@ -160,13 +168,14 @@ struct store_ops {
                                struct fault *);
     /* An audit record alone (an admin's refusal, start and stop). */
     enum err (*append_audit)(struct store *, const struct audit_entry *, struct fault *);
-    /* Forgets redeemed challenges that expire up to then; remembers that it did. */
+    /* Forgets redeemed challenges that expire up to then, and remembers the latest expiry
+     * among them, so that none of them can come back; writes nothing where there are none,
+     * and never remembers more than was redeemed: a clock that ran ahead costs nothing. */
     enum err (*purge_challenges)(struct store *, uint64_t before_ms, struct fault *);
     /* Distinct module_ids that used a grant so far. */
     enum err (*read_quota)(struct store *, uint64_t grant_id, uint64_t *used, struct fault *);
-    /* The last record's sequence and hash; sequence 0 where there is none. */
-    enum err (*audit_tail)(struct store *, uint64_t *sequence, uint8_t hash[SHA384_LEN],
-                           struct fault *);
+    /* The audit head; ERR_STORE_TAMPERED where the records do not end where it says. */
+    enum err (*read_audit_head)(struct store *, struct audit_head *out, struct fault *);
     /* Records from..to inclusive, ascending, at most `limit`; UINT64_MAX is the end. */
     enum err (*audit_scan)(struct store *, uint64_t from, uint64_t to, uint64_t limit,
                            audit_entry_fn *fn, void *context, struct fault *);

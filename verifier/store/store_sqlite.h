@@ -68,8 +68,7 @@ enum err sqlite_read_quota(struct store *store, uint64_t grant_id, uint64_t *use
 
 enum err sqlite_append_audit(struct store *store, const struct audit_entry *entry,
                              struct fault *fault);
-enum err sqlite_audit_tail(struct store *store, uint64_t *sequence, uint8_t hash[SHA384_LEN],
-                           struct fault *fault);
+enum err sqlite_read_audit_head(struct store *store, struct audit_head *out, struct fault *fault);
 enum err sqlite_audit_scan(struct store *store, uint64_t from, uint64_t to, uint64_t limit,
                            audit_entry_fn *fn, void *context, struct fault *fault);
 enum err sqlite_audit_find(struct store *store, const char *request_id, audit_entry_fn *fn,

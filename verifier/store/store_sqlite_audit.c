@@ -8,33 +8,50 @@ static uint64_t clamp(uint64_t bound)
     return bound > INT64_MAX ? INT64_MAX : bound;
 }
 
-static enum err read_tail(struct sql_transaction *t, uint64_t *sequence, uint8_t hash[SHA384_LEN])
+static enum err last_sequence(struct sql_transaction *t, uint64_t *sequence)
 {
     CLEANUP(sql_finish) struct sql_query q = {0};
     bool found = false;
 
-    TRY(sql_prepare(t, "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1", &q));
+    TRY(sql_prepare(t, "SELECT sequence FROM audit ORDER BY sequence DESC LIMIT 1", &q));
     TRY(sql_step(&q, &found));
-    if (!found) {
-        *sequence = 0;
-        memset(hash, 0, SHA384_LEN);
-        return ERR_OK;
-    }
-    TRY(sql_column_fixed(&q, 1, hash, SHA384_LEN));
-    return sql_column_uint(&q, 0, UINT64_MAX, sequence);
+    if (found)
+        return sql_column_uint(&q, 0, UINT64_MAX, sequence);
+    *sequence = 0;
+    return ERR_OK;
 }
 
-enum err sqlite_audit_add(struct sql_transaction *t, const struct audit_entry *entry)
+static enum err read_head(struct sql_transaction *t, struct audit_head *out)
 {
     CLEANUP(sql_finish) struct sql_query q = {0};
-    uint8_t hash[SHA384_LEN];
-    uint64_t last = 0;
+    bool found = false;
 
-    TRY(read_tail(t, &last, hash));
-    if (entry->sequence != last + 1)
-        FAIL(t->fault, ERR_STORE_CONFLICT,
-             "audit record %llu does not follow the last one, %llu: another process writes here",
-             (unsigned long long)entry->sequence, (unsigned long long)last);
+    TRY(sql_prepare(t, "SELECT sequence, hash, mac FROM audit_head", &q));
+    TRY(sql_step(&q, &found));
+    if (!found)
+        FAIL(t->fault, ERR_STORE_TAMPERED, "the audit log's head is missing");
+    TRY(sql_column_fixed(&q, 1, out->hash, sizeof out->hash));
+    TRY(sql_column_fixed(&q, 2, out->mac, sizeof out->mac));
+    return sql_column_uint(&q, 0, UINT64_MAX, &out->sequence);
+}
+
+static enum err write_head(struct sql_transaction *t, const struct audit_entry *entry)
+{
+    CLEANUP(sql_finish) struct sql_query q = {0};
+    TRY(sql_prepare(t,
+                    "INSERT INTO audit_head (one, sequence, hash, mac) VALUES (1, ?, ?, ?)"
+                    " ON CONFLICT (one) DO UPDATE SET sequence = excluded.sequence,"
+                    " hash = excluded.hash, mac = excluded.mac",
+                    &q));
+    sql_bind_uint(&q, entry->sequence);
+    sql_bind_blob(&q, bytes_of(entry->hash, sizeof entry->hash));
+    sql_bind_blob(&q, bytes_of(entry->head_mac, sizeof entry->head_mac));
+    return sql_run(&q);
+}
+
+static enum err insert_record(struct sql_transaction *t, const struct audit_entry *entry)
+{
+    CLEANUP(sql_finish) struct sql_query q = {0};
     TRY(sql_prepare(t,
                     "INSERT INTO audit (sequence, time_ms, request_id, event, record, hash)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
@@ -48,6 +65,19 @@ enum err sqlite_audit_add(struct sql_transaction *t, const struct audit_entry *e
     return sql_run(&q);
 }
 
+enum err sqlite_audit_add(struct sql_transaction *t, const struct audit_entry *entry)
+{
+    uint64_t last = 0;
+
+    TRY(last_sequence(t, &last));
+    if (entry->sequence != last + 1)
+        FAIL(t->fault, ERR_STORE_CONFLICT,
+             "audit record %llu does not follow the last one, %llu: another process writes here",
+             (unsigned long long)entry->sequence, (unsigned long long)last);
+    TRY(insert_record(t, entry));
+    return write_head(t, entry);
+}
+
 enum err sqlite_append_audit(struct store *store, const struct audit_entry *entry,
                              struct fault *fault)
 {
@@ -57,16 +87,20 @@ enum err sqlite_append_audit(struct store *store, const struct audit_entry *entr
     return sql_commit(&t);
 }
 
-enum err sqlite_audit_tail(struct store *store, uint64_t *sequence, uint8_t hash[SHA384_LEN],
-                           struct fault *fault)
+enum err sqlite_read_audit_head(struct store *store, struct audit_head *out, struct fault *fault)
 {
     CLEANUP(sql_end) struct sql_transaction t = {0};
+    struct audit_head head;
     uint64_t last = 0;
-    uint8_t last_hash[SHA384_LEN];
+
     TRY(sql_begin(sqlite_of(store)->reader, &t, fault));
-    TRY(read_tail(&t, &last, last_hash));
-    *sequence = last;
-    memcpy(hash, last_hash, SHA384_LEN);
+    TRY(read_head(&t, &head));
+    TRY(last_sequence(&t, &last));
+    if (last != head.sequence)
+        FAIL(fault, ERR_STORE_TAMPERED,
+             "the audit log ends with record %llu, and its head says %llu",
+             (unsigned long long)last, (unsigned long long)head.sequence);
+    *out = head;
     return ERR_OK;
 }
 

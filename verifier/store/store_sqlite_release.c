@@ -178,17 +178,37 @@ static enum err forget_redeemed(struct sql_transaction *t, uint64_t before_ms)
     return sql_run(&q);
 }
 
-/* A clock that went back takes nothing back: what was forgotten stays refused. */
+/* The latest expiry among those to be forgotten; 0 where there are none. */
+static enum err latest_expired(struct sql_transaction *t, uint64_t before_ms, uint64_t *out)
+{
+    CLEANUP(sql_finish) struct sql_query q = {0};
+    bool found = false;
+
+    TRY(sql_prepare(t,
+                    "SELECT expiry_ms FROM redeemed WHERE expiry_ms <= ?"
+                    " ORDER BY expiry_ms DESC LIMIT 1",
+                    &q));
+    sql_bind_uint(&q, before_ms);
+    TRY(sql_step(&q, &found));
+    *out = 0;
+    return found ? sql_column_uint(&q, 0, UINT64_MAX, out) : ERR_OK;
+}
+
+/* A clock that went back takes nothing back: what was forgotten stays refused.  One that
+ * ran ahead for a while refuses nothing but what was redeemed then. */
 enum err sqlite_purge_challenges(struct store *store, uint64_t before_ms, struct fault *fault)
 {
     CLEANUP(sql_end) struct sql_transaction t = {0};
     uint64_t purged_before_ms = 0;
+    uint64_t latest_ms = 0;
 
     TRY(sql_begin(sqlite_of(store)->writer, &t, fault));
-    TRY(read_purged(&t, &purged_before_ms));
-    if (before_ms <= purged_before_ms)
+    TRY(latest_expired(&t, before_ms, &latest_ms));
+    if (latest_ms == 0)
         return ERR_OK;
-    TRY(remember_purge(&t, before_ms));
+    TRY(read_purged(&t, &purged_before_ms));
+    if (latest_ms > purged_before_ms)
+        TRY(remember_purge(&t, latest_ms));
     TRY(forget_redeemed(&t, before_ms));
     return sql_commit(&t);
 }

@@ -1,0 +1,266 @@
+/* Delivery: what a program finds, and what nobody can do to it. */
+#define _GNU_SOURCE /* F_GET_SEALS */
+#include "unit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "enclave-agent/deliver.h"
+
+static struct fault fault;
+static char dir[64];
+
+static void make_dir(void)
+{
+    snprintf(dir, sizeof dir, "/tmp/test_agent_deliver.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void remove_dir(void)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static const char *inside(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static struct secret *secret_of(const char *text)
+{
+    struct secret *secret = NULL;
+    ck_ok(secret_new(strlen(text), &secret));
+    memcpy(secret_ptr(secret), text, strlen(text));
+    return secret;
+}
+
+static void ck_content(const char *path, const char *text)
+{
+    char found[256] = {0};
+    const int fd = open(path, O_RDONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(read(fd, found, sizeof found), (ssize_t)strlen(text));
+    ck_assert_str_eq(found, text);
+    close(fd);
+}
+
+static void ck_mode(const char *path, mode_t mode)
+{
+    struct stat st;
+    ck_assert_int_eq(lstat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 07777, mode);
+}
+
+static size_t entries(const char *path)
+{
+    size_t count = 0;
+    DIR *d = opendir(path);
+    ck_assert_ptr_nonnull(d);
+    while (readdir(d) != NULL)
+        count++;
+    closedir(d);
+    return count - 2;
+}
+
+START_TEST(valid_variables)
+{
+    static const char *const rows[][2] = {
+        {"db/main", "DB_MAIN_FILE"},
+        {"2fa", "_2FA_FILE"},
+        {"a.b-c_d", "A_B_C_D_FILE"},
+    };
+    char variable[DELIVER_VARIABLE_MAX];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        deliver_variable(rows[i][0], variable);
+        ck_assert_str_eq(variable, rows[i][1]);
+    }
+    char name[PROTOCOL_NAME_MAX + 1] = {0};
+    memset(name, '1', PROTOCOL_NAME_MAX);
+    deliver_variable(name, variable);
+    ck_assert_uint_eq(strlen(variable), PROTOCOL_NAME_MAX + 6);
+    ck_assert_str_eq(variable + PROTOCOL_NAME_MAX + 1, "_FILE");
+}
+END_TEST
+
+static enum err check_two(const char *a, const char *b, bool as_files)
+{
+    struct wanted_list wanted = {0};
+    ck_ok(wanted_add(&wanted, bytes_of_text(a), 0, 0, NULL));
+    ck_ok(wanted_add(&wanted, bytes_of_text(b), 0, 0, NULL));
+    return deliver_check_names(&wanted, as_files, &fault);
+}
+
+START_TEST(wrong_names)
+{
+    ck_err(check_two("db-main", "db/main", false), ERR_USAGE);
+    ck_assert_str_eq(fault.detail, "db-main and db/main give one variable, DB_MAIN_FILE");
+    ck_err(check_two("db/main", "db", true), ERR_USAGE);
+    ck_assert_str_eq(fault.detail,
+                     "db/main and db cannot both be files: one is the other's folder");
+    ck_err(check_two("db", "db/main", true), ERR_USAGE);
+    ck_ok(check_two("db", "db/main", false));
+    ck_ok(check_two("db", "dbs/main", true));
+}
+END_TEST
+
+START_TEST(valid_memfd)
+{
+    CLEANUP(secret_freep) struct secret *secret = secret_of("open sesame");
+    int fd = -1;
+    ck_ok(deliver_memfd("db/main", secret, &fd, &fault));
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    ck_content(path, "open sesame");
+    ck_content(path, "open sesame"); /* each opening begins at the beginning */
+    char first[4] = {0};
+    ck_assert_int_eq(read(fd, first, 3), 3);
+    ck_assert_str_eq(first, "ope");
+    struct stat st;
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 07777, 0444);
+    ck_assert_int_eq(st.st_size, 11);
+    close(fd);
+}
+END_TEST
+
+START_TEST(wrong_memfd_writes)
+{
+    CLEANUP(secret_freep) struct secret *secret = secret_of("open sesame");
+    int fd = -1;
+    ck_ok(deliver_memfd("a", secret, &fd, &fault));
+    ck_assert_int_eq(fcntl(fd, F_GET_SEALS),
+                     F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+    ck_assert_int_eq(pwrite(fd, "x", 1, 0), -1);
+    ck_assert_int_eq(errno, EPERM);
+    ck_assert_int_eq(ftruncate(fd, 0), -1);
+    ck_assert_int_eq(errno, EPERM);
+    ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL), -1);
+    ck_assert_ptr_eq(mmap(NULL, 11, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
+    close(fd);
+}
+END_TEST
+
+START_TEST(valid_inheritance)
+{
+    CLEANUP(secret_freep) struct secret *secret = secret_of("s");
+    int fd = -1;
+    ck_ok(deliver_memfd("a", secret, &fd, &fault));
+    ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    ck_ok(deliver_inherit(fd, &fault));
+    ck_assert_int_eq(fcntl(fd, F_GETFD), 0);
+    close(fd);
+    ck_err(deliver_inherit(fd, &fault), ERR_DELIVER);
+}
+END_TEST
+
+/* A program started without standard input must not read a secret from it. */
+START_TEST(valid_memfd_moved_up)
+{
+    CLEANUP(secret_freep) struct secret *secret = secret_of("s");
+    close(STDIN_FILENO);
+    int fd = -1;
+    ck_ok(deliver_memfd("a", secret, &fd, &fault));
+    ck_assert_int_gt(fd, STDERR_FILENO);
+    ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
+    close(fd);
+}
+END_TEST
+
+START_TEST(no_descriptors)
+{
+    CLEANUP(secret_freep) struct secret *secret = secret_of("s");
+    int last = STDERR_FILENO;
+    for (int opened = 0; (opened = open("/dev/null", O_RDONLY)) >= 0;)
+        last = opened;
+    int fd = -1;
+    ck_err(deliver_memfd("a", secret, &fd, &fault), ERR_DELIVER);
+    close(last); /* room for what the sanitizers open */
+    ck_assert_str_eq(fault.detail, "a: no memory file: Too many open files");
+    ck_assert_int_eq(fd, -1);
+}
+END_TEST
+
+START_TEST(valid_files)
+{
+    make_dir();
+    CLEANUP(secret_freep) struct secret *one = secret_of("one");
+    CLEANUP(secret_freep) struct secret *two = secret_of("two");
+    umask(0);
+    ck_ok(deliver_file(inside("made"), "a/b/c", one, &fault));
+    ck_content(inside("made/a/b/c"), "one");
+    ck_mode(inside("made/a/b/c"), 0400);
+    ck_mode(inside("made/a/b"), 0700);
+    ck_mode(inside("made"), 0700);
+    ck_ok(deliver_file(inside("made"), "a/b/c", two, &fault)); /* a restart */
+    ck_content(inside("made/a/b/c"), "two");
+    ck_assert_uint_eq(entries(inside("made/a/b")), 1);
+    remove_dir();
+}
+END_TEST
+
+/* A link in the folder leads out of it: neither followed nor replaced. */
+START_TEST(wrong_places)
+{
+    make_dir();
+    CLEANUP(secret_freep) struct secret *secret = secret_of("one");
+    ck_assert_int_eq(mkdir(inside("d"), 0700), 0);
+    ck_assert_int_eq(symlink(dir, inside("d/link")), 0);
+    ck_err(deliver_file(inside("d"), "link/a", secret, &fault), ERR_DELIVER);
+    ck_err(deliver_file(inside("d"), "link", secret, &fault), ERR_DELIVER);
+    ck_assert_msg(strstr(fault.detail, "is there and is no regular file") != NULL, "%s",
+                  fault.detail);
+    ck_assert_int_eq(mkdir(inside("d/a"), 0700), 0);
+    ck_err(deliver_file(inside("d"), "a", secret, &fault), ERR_DELIVER);
+    ck_err(deliver_file(inside("no/such"), "a", secret, &fault), ERR_DELIVER);
+    ck_assert_uint_eq(entries(inside("d")), 2);
+    remove_dir();
+}
+END_TEST
+
+START_TEST(valid_path)
+{
+    make_dir();
+    CLEANUP(secret_freep) struct secret *one = secret_of("one");
+    CLEANUP(secret_freep) struct secret *two = secret_of("two");
+    ck_ok(deliver_path(inside("out"), one, 0600, &fault));
+    ck_mode(inside("out"), 0600);
+    ck_content(inside("out"), "one");
+    ck_ok(deliver_path(inside("out"), two, 0600, &fault));
+    ck_content(inside("out"), "two");
+    ck_assert_int_eq(chdir(dir), 0);
+    ck_ok(deliver_path("bare", two, 0600, &fault));
+    ck_content(inside("bare"), "two");
+    /* Stands for /dev/stdout and the like, which a broken check would replace. */
+    ck_assert_int_eq(mkfifo(inside("pipe"), 0600), 0);
+    ck_err(deliver_path(inside("pipe"), one, 0600, &fault), ERR_DELIVER);
+    ck_err(deliver_path(inside(""), one, 0600, &fault), ERR_DELIVER);
+    ck_err(deliver_path(inside("no/such"), one, 0600, &fault), ERR_DELIVER);
+    ck_assert_uint_eq(entries(dir), 3);
+    remove_dir();
+}
+END_TEST
+
+/* A disk that is full leaves nothing behind and the old file as it was. */
+START_TEST(wrong_write)
+{
+    CLEANUP(secret_freep) struct secret *secret = secret_of("one");
+    const int full = open("/dev/full", O_WRONLY);
+    ck_assert_int_ge(full, 0);
+    ck_err(deliver_write(full, "/dev/full", secret, &fault), ERR_DELIVER);
+    ck_assert_str_eq(fault.detail, "/dev/full: No space left on device");
+    close(full);
+}
+END_TEST
+
+UNIT_MAIN("agent_deliver", valid_variables, wrong_names, valid_memfd, wrong_memfd_writes,
+          valid_inheritance, valid_memfd_moved_up, no_descriptors, valid_files, wrong_places,
+          valid_path, wrong_write)

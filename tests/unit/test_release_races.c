@@ -1,0 +1,282 @@
+/* Several at once: one document, one decision; a quota is not overrun; nothing is released
+ * after its withdrawal was committed.  Meant for ThreadSanitizer too. */
+#include "release_fixture.h"
+
+#include <pthread.h>
+
+/* One sender: its own view of the fixture (the warden is shared), its own attempts. */
+struct sender {
+    pthread_t thread;
+    struct warden_fixture f;
+    struct attempt a;
+    enum err err;
+};
+
+static void *run_sender(void *context)
+{
+    struct sender *s = context;
+    s->err = attempt_send(&s->f, &s->a);
+    return NULL;
+}
+
+/* Ids of its own; everything else is the fixture's. */
+static void sender_init(struct sender *s, const struct warden_fixture *f, unsigned number)
+{
+    *s = (struct sender){.f = *f};
+    s->f.requests = 10000 * (number + 1);
+}
+
+static void sender_start(struct sender *s)
+{
+    ck_assert_int_eq(pthread_create(&s->thread, NULL, run_sender, s), 0);
+}
+
+static void sender_join(struct sender *s)
+{
+    ck_assert_int_eq(pthread_join(s->thread, NULL), 0);
+}
+
+#define SENDERS 4
+#define ROUNDS  8
+
+/* The same document several times at once: exactly one is served. */
+START_TEST(valid_one_decision)
+{
+    FIXTURE(f);
+    fixture_policy(&f);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct sender s[SENDERS];
+        ATTEMPT(a);
+        unsigned granted = 0;
+        attempt_make(&f, &a);
+        const uint64_t sequence = audit_sequence(&f);
+        for (unsigned i = 0; i < SENDERS; i++) {
+            sender_init(&s[i], &f, i);
+            s[i].a.wanted = a.wanted;
+            ck_ok(buf_append(&s[i].a.document, bytes_of_buf(&a.document)));
+        }
+        for (unsigned i = 0; i < SENDERS; i++)
+            sender_start(&s[i]);
+        for (unsigned i = 0; i < SENDERS; i++) {
+            sender_join(&s[i]);
+            granted += s[i].err == ERR_OK;
+            if (s[i].err != ERR_OK)
+                ck_err(s[i].err, ERR_CHALLENGE_REDEEMED);
+            attempt_free(&s[i].a);
+        }
+        ck_assert_uint_eq(granted, 1);
+        ck_assert_uint_eq(audit_sequence(&f), sequence + 1);
+    }
+}
+END_TEST
+
+/* A quota of two, four enclaves at once. */
+START_TEST(valid_quota)
+{
+    FIXTURE(f);
+    fixture_measurement(&f, "payments", "1.4.2", SEED);
+    fixture_secret(&f, "db/main", "the first value");
+    json_decref(admin_do(
+        &f, "grant.add",
+        PARAMS(p_text("secret", "db/main"), p_text("image", "payments"), p_uint("quota", 2))));
+    static const char *const modules[SENDERS] = {"i-1-enc1", "i-1-enc2", "i-1-enc3", "i-1-enc4"};
+    struct sender s[SENDERS];
+    unsigned granted = 0;
+    for (unsigned i = 0; i < SENDERS; i++) {
+        sender_init(&s[i], &f, i);
+        attempt_make(&s[i].f, &s[i].a);
+        s[i].a.fields.module_id = modules[i];
+        attempt_sign(&s[i].a);
+    }
+    for (unsigned i = 0; i < SENDERS; i++)
+        sender_start(&s[i]);
+    for (unsigned i = 0; i < SENDERS; i++) {
+        sender_join(&s[i]);
+        granted += s[i].err == ERR_OK;
+        if (s[i].err != ERR_OK)
+            ck_err(s[i].err, ERR_REFUSED);
+        attempt_free(&s[i].a);
+    }
+    ck_assert_uint_eq(granted, 2);
+    ck_assert_uint_eq(db_number(&f, "SELECT count(*) FROM quota_use"), 2);
+}
+END_TEST
+
+/* Decided under one policy, and the policy changes before the decision is recorded: the
+ * writer's place is held while the sender decides, and given up with a revocation. */
+START_TEST(wrong_decided_before)
+{
+    FIXTURE(f);
+    struct sender s;
+    uint64_t revision;
+    CLEANUP(ledger_change_free) struct ledger_change change = {.count = 0};
+    CLEANUP(buf_free) struct buf columns = {0};
+    fixture_policy(&f);
+    sender_init(&s, &f, 0);
+    attempt_make(&s.f, &s.a);
+    const uint64_t sequence = audit_sequence(&f);
+    const struct policy *policy = ledger_begin(f.warden->ledger, &revision);
+    sender_start(&s);
+    usleep(500000); /* it reads the policy, decides, and waits to record */
+    struct policy_measurement revoked = *policy_measurement_get(policy, 1);
+    revoked.state = MEASUREMENT_REVOKED;
+    ck_ok(policy_measurement_append(&revoked, &columns));
+    ck_ok(ledger_change_add(&change, POLICY_MEASUREMENT, 1, &columns));
+    const struct audit_event event = {.time_ms = NOW_MS,
+                                      .event = "measurement.revoke",
+                                      .request_id = "",
+                                      .policy_revision = revision + 1};
+    ck_ok(ledger_commit_change(f.warden->ledger, &change, &event, &f.fault));
+    sender_join(&s);
+    ck_err(s.err, ERR_REFUSED);
+    attempt_free(&s.a);
+    ck_assert_uint_eq(audit_sequence(&f), sequence + 2);
+    json_auto_t *record = audit_newest(&f);
+    ck_assert_str_eq(text_at(record, "event"), "release.refused");
+    ck_assert_str_eq(text_at(record, "secrets.0.reason"), "measurement_revoked");
+    ck_assert_uint_eq(uint_at(record, "policy_revision"), revision + 1);
+    ck_assert_uint_eq(uint_at(record, "sequence"), sequence + 2);
+}
+END_TEST
+
+/* A decision that quotes an older revision is not recorded, whoever asks for it. */
+START_TEST(wrong_revision)
+{
+    FIXTURE(f);
+    ATTEMPT(a);
+    struct store_outcome outcome = {.sealed_count = 0};
+    uint64_t sequence = 0;
+    uint64_t revision;
+    fixture_policy(&f);
+    (void)ledger_read(f.warden->ledger, &revision);
+    ledger_done(f.warden->ledger);
+    ask_challenge(&f, &a.challenge);
+    const struct attdoc doc = {.module_id = bytes_of_text(MODULE)};
+    static const uint8_t digest[SHA384_LEN] = {1};
+    const struct audit_event event = {.time_ms = NOW_MS,
+                                      .event = "release.refused",
+                                      .request_id = "",
+                                      .doc = &doc,
+                                      .document_digest = digest,
+                                      .root_sha256 = digest};
+    struct ledger_decision decision = {.revision = revision - 1,
+                                       .challenge = bytes_of_buf(&a.challenge),
+                                       .challenge_expiry_ms = NOW_MS + 1000,
+                                       .event = &event};
+    const uint64_t before = audit_sequence(&f);
+    ck_err(ledger_commit_decision(f.warden->ledger, &decision, &outcome, &sequence, &f.fault),
+           ERR_STORE_CONFLICT);
+    decision.revision = revision + 1;
+    ck_err(ledger_commit_decision(f.warden->ledger, &decision, &outcome, &sequence, &f.fault),
+           ERR_STORE_CONFLICT);
+    ck_assert_uint_eq(audit_sequence(&f), before);
+    ck_assert_uint_eq(db_number(&f, REDEEMED), 0);
+    decision.revision = revision;
+    ck_ok(ledger_commit_decision(f.warden->ledger, &decision, &outcome, &sequence, &f.fault));
+    ck_assert_uint_eq(sequence, before + 1);
+}
+END_TEST
+
+/* --- Releases against a revocation, hammering --- */
+
+struct hammer {
+    pthread_t thread;
+    struct warden_fixture f;
+    uint64_t newest; /* audit sequence of the last release it got */
+    unsigned granted;
+};
+
+static void *run_hammer(void *context)
+{
+    struct hammer *h = context;
+    for (;;) {
+        ATTEMPT(a);
+        TAKEN(t);
+        attempt_make(&h->f, &a);
+        const enum err err = attempt_send(&h->f, &a);
+        if (err != ERR_OK) {
+            ck_err(err, ERR_REFUSED);
+            return NULL;
+        }
+        attempt_take(&h->f, &a, &t);
+        h->newest = t.receipt.audit_sequence;
+        h->granted++;
+    }
+}
+
+START_TEST(wrong_after_revoke)
+{
+    FIXTURE(f);
+    struct hammer h[3];
+    fixture_policy(&f);
+    for (unsigned i = 0; i < ARRAY_LEN(h); i++) {
+        h[i] = (struct hammer){.f = f};
+        h[i].f.requests = 10000 * (i + 1);
+        ck_assert_int_eq(pthread_create(&h[i].thread, NULL, run_hammer, &h[i]), 0);
+    }
+    while (atomic_load(&f.warden->granted) < 20)
+        usleep(1000);
+    json_decref(admin_do(&f, "measurement.revoke",
+                         PARAMS(p_text("image", "payments"), p_text("version", "1.4.2"))));
+    for (unsigned i = 0; i < ARRAY_LEN(h); i++)
+        ck_assert_int_eq(pthread_join(h[i].thread, NULL), 0);
+    json_auto_t *page = admin_do(
+        &f, "audit.list", PARAMS(p_text("event", "measurement.revoke"), p_uint("limit", 1000)));
+    const uint64_t revoked = uint_at(page, "records.0.sequence");
+    for (unsigned i = 0; i < ARRAY_LEN(h); i++) {
+        ck_assert_uint_gt(h[i].granted, 0);
+        ck_assert_uint_lt(h[i].newest, revoked);
+    }
+    ck_assert_uint_eq(db_number(&f, "SELECT count(*) FROM audit WHERE event = 'release.granted'"),
+                      h[0].granted + h[1].granted + h[2].granted);
+}
+END_TEST
+
+/* Admins and enclaves all at once: the store opens again afterwards, whole. */
+static void *run_admin(void *context)
+{
+    struct hammer *h = context;
+    for (unsigned i = 0; i < 10; i++) {
+        char version[32];
+        snprintf(version, sizeof version, "%u-%u", h->f.requests, i);
+        fixture_measurement(&h->f, "churn", version, h->f.requests + 1000);
+        json_decref(admin_do(&h->f, "status", NO_PARAMS));
+        json_decref(admin_do(&h->f, "measurement.list", NO_PARAMS));
+    }
+    return NULL;
+}
+
+START_TEST(valid_churn)
+{
+    FIXTURE(f);
+    struct hammer admins[2];
+    struct sender s[SENDERS];
+    fixture_policy(&f);
+    for (unsigned i = 0; i < SENDERS; i++) {
+        sender_init(&s[i], &f, i);
+        attempt_make(&s[i].f, &s[i].a);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(admins); i++) {
+        admins[i] = (struct hammer){.f = f};
+        admins[i].f.requests = 100000 * (i + 1);
+        ck_assert_int_eq(pthread_create(&admins[i].thread, NULL, run_admin, &admins[i]), 0);
+    }
+    for (unsigned i = 0; i < SENDERS; i++)
+        sender_start(&s[i]);
+    for (unsigned i = 0; i < SENDERS; i++) {
+        sender_join(&s[i]);
+        if (s[i].err != ERR_OK) /* three times another change came between */
+            ck_err(s[i].err, ERR_STORE_CONFLICT);
+        attempt_free(&s[i].a);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(admins); i++)
+        ck_assert_int_eq(pthread_join(admins[i].thread, NULL), 0);
+    fixture_close(&f);
+    fixture_open(&f);
+    json_auto_t *status = admin_do(&f, "status", NO_PARAMS);
+    ck_assert_uint_eq(uint_at(status, "counts.measurements"), 21);
+}
+END_TEST
+
+UNIT_MAIN("release_races", valid_one_decision, valid_quota, wrong_decided_before, wrong_revision,
+          wrong_after_revoke, valid_churn)

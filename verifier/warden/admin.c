@@ -1,0 +1,320 @@
+#include "admin.h"
+
+#include <string.h>
+
+#include "common/cbor_reader.h"
+#include "common/codec.h"
+#include "common/json_reader.h"
+#include "common/log.h"
+
+#define PARAMS_MAX 14
+
+/* One row per operation: its name, the right it needs, what it takes, what it does. */
+struct admin_operation {
+    const char *name;
+    uint32_t right;
+    admin_fn *fn;
+    const char *param[PARAMS_MAX]; /* NULL-terminated */
+};
+
+static const struct admin_operation operations[] = {
+    {"status", RIGHT_VIEW, admin_status, {NULL}},
+    {"verify",
+     RIGHT_VIEW,
+     admin_verify,
+     {"attestation_document", "at", "kind", "nonce", "pcrs", "max_age_s", NULL}},
+    {"image.list", RIGHT_VIEW, admin_image_list, {"after", "limit", NULL}},
+    {"measurement.add",
+     RIGHT_DRAFT,
+     admin_measurement_add,
+     {"image", "version", "pcrs", "kind", "debug", "draft", "labels", "provenance", "not_before",
+      "not_after", NULL}},
+    {"measurement.list",
+     RIGHT_VIEW,
+     admin_measurement_list,
+     {"image", "state", "after", "limit", NULL}},
+    {"measurement.show", RIGHT_VIEW, admin_measurement_show, {"image", "version", NULL}},
+    {"measurement.activate",
+     RIGHT_ACTIVATE,
+     admin_measurement_activate,
+     {"image", "version", "reason", NULL}},
+    {"measurement.deprecate",
+     RIGHT_ACTIVATE,
+     admin_measurement_deprecate,
+     {"image", "version", "reason", NULL}},
+    {"measurement.revoke",
+     RIGHT_ACTIVATE,
+     admin_measurement_revoke,
+     {"image", "version", "reason", NULL}},
+    {"sealing-key", RIGHT_CUSTODY, admin_sealing_key, {NULL}},
+    {"secret.put-challenge", RIGHT_CUSTODY, admin_put_challenge, {"name", NULL}},
+    {"secret.put",
+     RIGHT_CUSTODY,
+     admin_secret_put,
+     {"name", "version", "challenge", "enc", "ciphertext", NULL}},
+    {"secret.list", RIGHT_VIEW, admin_secret_list, {"after", "limit", NULL}},
+    {"grant.add",
+     RIGHT_CUSTODY,
+     admin_grant_add,
+     {"secret", "image", "measurement", "role_pcr3", "instance_pcr4", "signer_pcr8", "signer_pcr1",
+      "region", "application", "versions", "quota", "not_before", "not_after", NULL}},
+    {"grant.list", RIGHT_VIEW, admin_grant_list, {"secret", "image", "after", "limit", NULL}},
+    {"grant.remove", RIGHT_CUSTODY, admin_grant_remove, {"id", NULL}},
+    {"audit.list", RIGHT_VIEW, admin_audit_list, {"request", "event", "from", "limit", NULL}},
+    {"audit.export", RIGHT_VIEW, admin_audit_export, {"from", "limit", NULL}},
+    {"issuer.show", RIGHT_VIEW, admin_issuer_show, {NULL}},
+    {"issuer.receipt-key", RIGHT_CUSTODY, admin_issuer_receipt_key, {NULL}},
+    {"issuer.install", RIGHT_CUSTODY, admin_issuer_install, {"delegation", NULL}},
+};
+
+static const struct admin_operation *find_operation(struct bytes name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
+        if (bytes_equal_text(name, operations[i].name))
+            return &operations[i];
+    }
+    return NULL;
+}
+
+/* --- Who calls --- */
+
+/* A token is found by its hash: what is compared is no secret any more. */
+static enum err authenticate(struct admin_call *call)
+{
+    uint8_t hash[SHA256_LEN];
+    uint64_t revision;
+    bool known = false;
+
+    if (call->request->token.len == WARDEN_TOKEN_LEN) {
+        TRY(digest_sha256(call->request->token, hash));
+        const struct policy *policy = ledger_read(call->warden->ledger, &revision);
+        const struct policy_token *token =
+            policy_token_get(policy, policy_find_token(policy, hash));
+        const struct policy_person *person =
+            token == NULL ? NULL : policy_person_get(policy, token->person_id);
+        known = person != NULL && person->state == POLICY_ACTIVE && token->state == POLICY_ACTIVE &&
+                (token->expires_ms == POLICY_NO_TIME || call->now_ms < token->expires_ms);
+        if (known) {
+            call->person_id = token->person_id;
+            call->rights = token->rights;
+            memcpy(call->person, person->name, sizeof call->person);
+        }
+        ledger_done(call->warden->ledger);
+    }
+    if (!known)
+        FAIL(call->fault, ERR_UNAUTHENTICATED,
+             "a valid token is needed: --token-file FILE or VOUCHSAFE_TOKEN");
+    return ERR_OK;
+}
+
+static enum err authorise(struct admin_call *call, const struct admin_operation *operation)
+{
+    if ((call->rights & operation->right) != operation->right)
+        FAIL(call->fault, ERR_FORBIDDEN, "%s's token does not have the right that %s needs",
+             call->person, operation->name);
+    return ERR_OK;
+}
+
+/* --- Parameters --- */
+
+static enum err refuse_unknown_params(struct admin_call *call,
+                                      const struct admin_operation *operation)
+{
+    for (size_t i = 0; i < call->request->param_count; i++) {
+        const struct bytes name = call->request->param[i].name;
+        const char *const *known = operation->param;
+        while (*known != NULL && !bytes_equal_text(name, *known))
+            known++;
+        if (*known == NULL)
+            FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%.*s", (int)name.len,
+                          (const char *)name.ptr),
+                 ERR_UNKNOWN_MEMBER, "%s does not take this", operation->name);
+    }
+    return ERR_OK;
+}
+
+const struct param *admin_param(const struct admin_call *call, const char *name)
+{
+    for (size_t i = 0; i < call->request->param_count; i++) {
+        if (bytes_equal_text(call->request->param[i].name, name))
+            return &call->request->param[i];
+    }
+    return NULL;
+}
+
+/* The parameter, of that type, or NULL where it is absent and may be. */
+static enum err typed_param(struct admin_call *call, const char *name, enum admin_need need,
+                            enum param_type type, const char *expected, const struct param **out)
+{
+    const struct param *p = admin_param(call, name);
+    if ((p == NULL && need == ADMIN_REQUIRED) || (p != NULL && p->type != type))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", name), ERR_MALFORMED, "%s is %s",
+             expected, p == NULL ? "required" : "expected here");
+    *out = p;
+    return ERR_OK;
+}
+
+enum err admin_text(struct admin_call *call, const char *name, enum admin_need need, size_t size,
+                    char *out)
+{
+    const struct param *p = NULL;
+    TRY(typed_param(call, name, need, PARAM_TEXT, "a text", &p));
+    if (p == NULL)
+        return ERR_OK;
+    if (p->data.len < 1 || p->data.len >= size || memchr(p->data.ptr, 0, p->data.len) != NULL)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", name), ERR_MALFORMED,
+             "a text of 1..%zu bytes is expected", size - 1);
+    memcpy(out, p->data.ptr, p->data.len);
+    out[p->data.len] = '\0';
+    return ERR_OK;
+}
+
+enum err admin_uint(struct admin_call *call, const char *name, enum admin_need need, uint64_t max,
+                    uint64_t *out)
+{
+    const struct param *p = NULL;
+    TRY(typed_param(call, name, need, PARAM_UINT, "an integer", &p));
+    if (p == NULL)
+        return ERR_OK;
+    if (p->uint > max)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", name), ERR_MALFORMED,
+             "an integer of at most %llu is expected", (unsigned long long)max);
+    *out = p->uint;
+    return ERR_OK;
+}
+
+enum err admin_bool(struct admin_call *call, const char *name, bool *out)
+{
+    const struct param *p = NULL;
+    TRY(typed_param(call, name, ADMIN_OPTIONAL, PARAM_BOOL, "true or false", &p));
+    if (p != NULL)
+        *out = p->uint != 0;
+    return ERR_OK;
+}
+
+enum err admin_bytes(struct admin_call *call, const char *name, enum admin_need need,
+                     struct bytes *out)
+{
+    const struct param *p = NULL;
+    TRY(typed_param(call, name, need, PARAM_BYTES, "base64", &p));
+    if (p != NULL)
+        *out = p->data;
+    return ERR_OK;
+}
+
+enum err admin_map(struct admin_call *call, const char *name, admin_pair_fn *each, void *context)
+{
+    const struct param *p = NULL;
+    struct cbor_reader r;
+    struct cbor_map map;
+    bool more;
+    TRY(typed_param(call, name, ADMIN_OPTIONAL, PARAM_TEXT_MAP, "an object of texts", &p));
+    if (p == NULL)
+        return ERR_OK;
+    cbor_reader_init(&r, p->data, 0, name, call->fault);
+    TRY(cbor_reader_map(&r, false, &map));
+    for (;;) {
+        struct bytes key;
+        struct bytes value;
+        TRY(cbor_reader_map_more(&r, &map, &more));
+        if (!more)
+            return ERR_OK;
+        TRY(cbor_reader_text(&r, &key));
+        TRY(cbor_reader_text(&r, &value));
+        TRY(each(call, key, value, context));
+    }
+}
+
+/* --- Records and answers --- */
+
+struct audit_event admin_event(const struct admin_call *call, uint64_t revision, const char *object,
+                               const char *detail)
+{
+    return (struct audit_event){
+        .time_ms = call->now_ms,
+        .request_id = call->request->request_id,
+        .peer = call->request->peer,
+        .policy_revision = revision,
+        .person = call->person,
+        .code = err_wire(ERR_OK),
+        .object = object,
+        .detail = detail,
+        .event = find_operation(call->request->operation)->name,
+    };
+}
+
+enum err admin_set(json_t *object, const char *name, json_t *taken_value)
+{
+    return json_object_set_new(object, name, taken_value) == 0 ? ERR_OK : ERR_NO_MEMORY;
+}
+
+json_t *admin_time(uint64_t unix_ms)
+{
+    char text[TIME_TEXT_MAX];
+    time_format((int64_t)unix_ms, text);
+    return json_string(text);
+}
+
+json_t *admin_hex(struct bytes value)
+{
+    CLEANUP(buf_free) struct buf hex = {0};
+    if (hex_append(&hex, value) != ERR_OK)
+        return NULL;
+    return admin_string(bytes_of_buf(&hex));
+}
+
+json_t *admin_base64(struct bytes value)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    if (base64_append(&text, value) != ERR_OK)
+        return NULL;
+    return admin_string(bytes_of_buf(&text));
+}
+
+json_t *admin_string(struct bytes utf8)
+{
+    return json_stringn(utf8.len == 0 ? "" : (const char *)utf8.ptr, utf8.len);
+}
+
+static enum err run_operation(struct admin_call *call, struct buf *body)
+{
+    CLEANUP(json_decrefp) json_t *answer = json_object();
+    if (answer == NULL)
+        return ERR_NO_MEMORY;
+    TRY(authenticate(call));
+    const struct admin_operation *operation = find_operation(call->request->operation);
+    if (operation == NULL)
+        FAIL(call->fault, ERR_NO_ROUTE, "no such operation");
+    TRY(authorise(call, operation));
+    TRY(refuse_unknown_params(call, operation));
+    TRY(operation->fn(call, answer));
+    if (call->text.len > 0)
+        return buf_append(body, bytes_of_buf(&call->text));
+    return json_append(body, answer);
+}
+
+enum err admin_handle(struct warden *warden, const struct warden_request *request, int64_t now_ms,
+                      struct buf *body, struct fault *fault)
+{
+    struct admin_call call = {
+        .warden = warden,
+        .request = request,
+        .now_ms = (uint64_t)now_ms,
+        .fault = fault,
+    };
+    const enum err err = run_operation(&call, body);
+    buf_free(&call.text);
+    if (err == ERR_OK) {
+        log_event(LOG_LEVEL_INFO, "admin", "req=%s peer=%s person=%s op=%s",
+                  LOG_Q(request->request_id), LOG_Q(request->peer), LOG_Q(call.person),
+                  LOG_QB(request->operation));
+        return ERR_OK;
+    }
+    if (fault->code != err)
+        fault_set(fault, err, "%s", err_sentence(err));
+    log_fault(LOG_LEVEL_WARN, "admin.refused", fault, "req=%s peer=%s person=%s op=%s",
+              LOG_Q(request->request_id), LOG_Q(request->peer),
+              call.person[0] == '\0' ? "-" : LOG_Q(call.person),
+              find_operation(request->operation) == NULL ? "-" : LOG_QB(request->operation));
+    return err;
+}

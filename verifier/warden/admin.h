@@ -1,0 +1,69 @@
+/* The admin operations, between the warden's own files.
+ *
+ * One table (admin.c) names each operation, the right it needs, and its function; the
+ * functions live in admin_<group>.c.  A caller is known by its token before anything
+ * of its parameters is looked at; every change is one ledger change with its audit
+ * record, decided under the writer's lock. */
+#ifndef VOUCHSAFE_WARDEN_ADMIN_H
+#define VOUCHSAFE_WARDEN_ADMIN_H
+
+#include <jansson.h>
+
+#include "warden.h"
+
+struct admin_call {
+    struct warden *warden;
+    const struct warden_request *request;
+    uint64_t now_ms;
+    uint64_t person_id;
+    uint32_t rights;
+    char person[64];
+    struct fault *fault;
+    struct buf text; /* an answer that is JSON text already, in place of the object */
+};
+
+/* Fills the JSON object `out`; on an error its content is dropped. */
+typedef enum err admin_fn(struct admin_call *call, json_t *out);
+
+/* Parameters by name.  An optional one that is absent leaves `*out` as it was;
+ * ERR_MALFORMED names the parameter and what was expected.  admin.c has refused
+ * parameters that the operation's row does not list. */
+enum admin_need { ADMIN_OPTIONAL, ADMIN_REQUIRED };
+const struct param *admin_param(const struct admin_call *call, const char *name);
+/* Text without NUL of 1..size-1 bytes, copied and terminated. */
+MUST_CHECK enum err admin_text(struct admin_call *call, const char *name, enum admin_need need,
+                               size_t size, char *out);
+MUST_CHECK enum err admin_uint(struct admin_call *call, const char *name, enum admin_need need,
+                               uint64_t max, uint64_t *out);
+MUST_CHECK enum err admin_bool(struct admin_call *call, const char *name, bool *out);
+MUST_CHECK enum err admin_bytes(struct admin_call *call, const char *name, enum admin_need need,
+                                struct bytes *out);
+/* Calls `each` for every pair of a text map. */
+typedef enum err admin_pair_fn(struct admin_call *call, struct bytes key, struct bytes value,
+                               void *context);
+MUST_CHECK enum err admin_map(struct admin_call *call, const char *name, admin_pair_fn *each,
+                              void *context);
+
+/* The audit record of a change: `event` is the operation's name, `object` what it is
+ * about, `detail` what changed, in words. */
+struct audit_event admin_event(const struct admin_call *call, uint64_t revision, const char *object,
+                               const char *detail);
+
+/* JSON for answers; ERR_NO_MEMORY. */
+MUST_CHECK enum err admin_set(json_t *object, const char *name, json_t *taken_value);
+json_t *admin_time(uint64_t unix_ms); /* RFC 3339 */
+json_t *admin_hex(struct bytes value);
+json_t *admin_base64(struct bytes value);
+json_t *admin_string(struct bytes utf8);
+
+/* The functions of the table. */
+admin_fn admin_status, admin_verify;
+admin_fn admin_image_list;
+admin_fn admin_measurement_add, admin_measurement_list, admin_measurement_show,
+    admin_measurement_activate, admin_measurement_deprecate, admin_measurement_revoke;
+admin_fn admin_sealing_key, admin_put_challenge, admin_secret_put, admin_secret_list;
+admin_fn admin_grant_add, admin_grant_list, admin_grant_remove;
+admin_fn admin_audit_list, admin_audit_export;
+admin_fn admin_issuer_show, admin_issuer_receipt_key, admin_issuer_install;
+
+#endif

@@ -1,0 +1,349 @@
+/* Grants: which image, or which signer, gets which secret, and under what conditions. */
+#include <stdio.h>
+#include <string.h>
+
+#include "admin.h"
+#include "admin_list.h"
+#include "common/codec.h"
+
+static void grant_free(struct policy_grant *grant)
+{
+    policy_grant_free(grant);
+}
+
+/* --- Showing --- */
+
+static enum err set_pcr_condition(json_t *object, const struct policy_grant *g, unsigned index)
+{
+    char name[16];
+    if ((g->pcr.present >> index & 1) == 0)
+        return ERR_OK;
+    snprintf(name, sizeof name, "pcr%u", index);
+    return admin_set(object, name, admin_hex(bytes_of(g->pcr.value[index], ATTDOC_PCR_LEN)));
+}
+
+static enum err set_conditions(json_t *object, const struct policy_grant *g)
+{
+    json_t *versions = json_array();
+    TRY(admin_set(object, "versions", versions));
+    for (size_t i = 0; i < g->version_count; i++) {
+        if (json_array_append_new(versions, json_integer(g->version[i])) != 0)
+            return ERR_NO_MEMORY;
+    }
+    for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++)
+        TRY(set_pcr_condition(object, g, i));
+    if (g->region[0] != '\0')
+        TRY(admin_set(object, "region", json_string(g->region)));
+    if (g->has_application)
+        TRY(admin_set(object, "application", admin_base64(bytes_of_buf(&g->application))));
+    if (g->quota != 0)
+        TRY(admin_set(object, "quota", json_integer((json_int_t)g->quota)));
+    if (g->not_before_ms != POLICY_NO_TIME)
+        TRY(admin_set(object, "not_before", admin_time(g->not_before_ms)));
+    if (g->not_after_ms != POLICY_NO_TIME)
+        TRY(admin_set(object, "not_after", admin_time(g->not_after_ms)));
+    return ERR_OK;
+}
+
+static enum err show_grant(const struct policy *policy, uint64_t id, json_t *object)
+{
+    const struct policy_grant *g = policy_grant_get(policy, id);
+    const struct policy_image *image = policy_image_get(policy, g->image_id);
+    const struct policy_measurement *m = policy_measurement_get(policy, g->measurement_id);
+    TRY(admin_set(object, "id", json_integer((json_int_t)id)));
+    TRY(admin_set(object, "secret", json_string(policy_secret_get(policy, g->secret_id)->name)));
+    if (image != NULL)
+        TRY(admin_set(object, "image", json_string(image->name)));
+    if (m != NULL)
+        TRY(admin_set(object, "measurement", json_string(m->version)));
+    TRY(set_conditions(object, g));
+    TRY(admin_set(object, "state", json_string(g->state == POLICY_ACTIVE ? "active" : "removed")));
+    return admin_set(object, "created", admin_time(g->created_ms));
+}
+
+static enum err answer_grant(struct admin_call *call, uint64_t id, const char *result, json_t *out)
+{
+    uint64_t revision;
+    uint64_t quota;
+    uint64_t used;
+    json_t *object = json_object();
+    TRY(admin_set(out, "grant", object));
+    TRY(admin_set(out, "result", json_string(result)));
+    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
+    const enum err err = show_grant(policy, id, object);
+    quota = policy_grant_get(policy, id)->quota;
+    ledger_done(call->warden->ledger);
+    TRY(err);
+    if (quota == 0)
+        return ERR_OK;
+    TRY(store_ops(call->warden->store)->read_quota(call->warden->store, id, &used, call->fault));
+    return admin_set(object, "used", json_integer((json_int_t)used));
+}
+
+/* --- Adding --- */
+
+static enum err read_pcr(struct admin_call *call, const char *name, unsigned index,
+                         struct policy_grant *g)
+{
+    struct bytes value = {0};
+    TRY(admin_bytes(call, name, ADMIN_OPTIONAL, &value));
+    if (value.ptr == NULL)
+        return ERR_OK;
+    if (value.len != ATTDOC_PCR_LEN)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", name), ERR_MALFORMED,
+             "a PCR has %d bytes", ATTDOC_PCR_LEN);
+    if (bytes_all_zero(value))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", name), ERR_PCRS_ZERO,
+             "a PCR of zeros is an unset one and can be no condition");
+    memcpy(g->pcr.value[index], value.ptr, ATTDOC_PCR_LEN);
+    g->pcr.present |= 1u << index;
+    return ERR_OK;
+}
+
+/* "1,2,5": older versions that this grant allows besides the current one. */
+static enum err read_versions(struct admin_call *call, struct policy_grant *g)
+{
+    char text[256] = "";
+    TRY(admin_text(call, "versions", ADMIN_OPTIONAL, sizeof text, text));
+    uint64_t value = 0;
+    bool digits = false;
+    for (const char *p = text; *text != '\0'; p++) {
+        if (*p >= '0' && *p <= '9' && value <= PROTOCOL_VERSION_MAX) {
+            value = value * 10 + (uint64_t)(*p - '0');
+            digits = true;
+            continue;
+        }
+        if ((*p != ',' && *p != '\0') || !digits || value < 1 || value > PROTOCOL_VERSION_MAX ||
+            g->version_count == GRANT_VERSIONS_MAX)
+            FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "versions"), ERR_MALFORMED,
+                 "at most %d version numbers joined by commas are expected", GRANT_VERSIONS_MAX);
+        g->version[g->version_count++] = (uint32_t)value;
+        if (*p == '\0')
+            break;
+        value = 0;
+        digits = false;
+    }
+    return ERR_OK;
+}
+
+struct grant_names {
+    char secret[PROTOCOL_NAME_MAX + 1];
+    char image[64];
+    char measurement[64];
+};
+
+/* To an image or to a signer; PCR8 says who signed, so PCR1 (kernel) goes with it. */
+static enum err check_subject(struct admin_call *call, const struct grant_names *names,
+                              const struct policy_grant *g)
+{
+    const bool signer = (g->pcr.present & (1u << 8 | 1u << 1)) != 0;
+    if (signer == (names->image[0] != '\0'))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "image"), ERR_MALFORMED,
+             "a grant is to an image, or to a signer (signer_pcr8 and signer_pcr1): exactly one");
+    if (signer && (g->pcr.present & (1u << 8 | 1u << 1)) != (1u << 8 | 1u << 1))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "signer_pcr8"), ERR_MALFORMED,
+             "a signer grant needs signer_pcr8 and signer_pcr1: a signature alone says nothing of "
+             "what was signed");
+    if (names->measurement[0] != '\0' && signer)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "measurement"), ERR_MALFORMED,
+             "only a grant to an image can be narrowed to one of its builds");
+    return ERR_OK;
+}
+
+static enum err read_grant(struct admin_call *call, struct grant_names *names,
+                           struct policy_grant *g)
+{
+    struct bytes application = {0};
+    TRY(admin_text(call, "secret", ADMIN_REQUIRED, sizeof names->secret, names->secret));
+    TRY(admin_text(call, "image", ADMIN_OPTIONAL, sizeof names->image, names->image));
+    TRY(admin_text(call, "measurement", ADMIN_OPTIONAL, sizeof names->measurement,
+                   names->measurement));
+    TRY(read_pcr(call, "role_pcr3", 3, g));
+    TRY(read_pcr(call, "instance_pcr4", 4, g));
+    TRY(read_pcr(call, "signer_pcr8", 8, g));
+    TRY(read_pcr(call, "signer_pcr1", 1, g));
+    TRY(check_subject(call, names, g));
+    TRY(admin_text(call, "region", ADMIN_OPTIONAL, sizeof g->region, g->region));
+    TRY(admin_bytes(call, "application", ADMIN_OPTIONAL, &application));
+    g->has_application = application.ptr != NULL;
+    if (application.len > PROTOCOL_APPLICATION_MAX)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "application"), ERR_MALFORMED,
+             "at most %d bytes are expected", PROTOCOL_APPLICATION_MAX);
+    TRY(buf_append(&g->application, application));
+    TRY(read_versions(call, g));
+    TRY(admin_uint(call, "quota", ADMIN_OPTIONAL, INT32_MAX, &g->quota));
+    if (admin_param(call, "quota") != NULL && g->quota == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "quota"), ERR_MALFORMED,
+             "at least 1 is expected; `grant remove` ends a grant");
+    TRY(admin_window(call, &g->not_before_ms, &g->not_after_ms));
+    g->state = POLICY_ACTIVE;
+    g->created_ms = call->now_ms;
+    return ERR_OK;
+}
+
+/* Names to ids. */
+static enum err resolve(struct admin_call *call, const struct policy *policy,
+                        const struct grant_names *names, struct policy_grant *g)
+{
+    g->secret_id = policy_find_secret(policy, names->secret);
+    if (g->secret_id == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "secret"), ERR_NOT_FOUND,
+             "there is no secret %s", names->secret);
+    if (names->image[0] == '\0')
+        return ERR_OK;
+    g->image_id = policy_find_image(policy, names->image);
+    if (g->image_id == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "image"), ERR_NOT_FOUND,
+             "there is no image %s; `measurement add` makes one", names->image);
+    if (names->measurement[0] == '\0')
+        return ERR_OK;
+    g->measurement_id = policy_find_measurement(policy, g->image_id, names->measurement);
+    if (g->measurement_id == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "measurement"), ERR_NOT_FOUND,
+             "there is no measurement %s@%s", names->image, names->measurement);
+    return ERR_OK;
+}
+
+/* An active grant that says the same, whenever it was made. */
+static enum err find_same(const struct policy *policy, const struct policy_grant *g, uint64_t *id)
+{
+    CLEANUP(buf_free) struct buf wanted = {0};
+    CLEANUP(buf_free) struct buf columns = {0};
+    *id = 0;
+    TRY(policy_grant_append(g, &wanted));
+    for (uint64_t i = 1; i <= policy_grant_count(policy); i++) {
+        struct policy_grant other = *policy_grant_get(policy, i);
+        if (other.secret_id != g->secret_id || other.image_id != g->image_id)
+            continue;
+        other.created_ms = g->created_ms;
+        columns.len = 0;
+        TRY(policy_grant_append(&other, &columns));
+        if (bytes_equal(bytes_of_buf(&columns), bytes_of_buf(&wanted))) {
+            *id = i;
+            return ERR_OK;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err prepare_grant(struct admin_call *call, const struct policy *policy,
+                              const struct grant_names *names, struct policy_grant *g,
+                              struct ledger_change *change, uint64_t *id)
+{
+    CLEANUP(buf_free) struct buf columns = {0};
+    TRY(resolve(call, policy, names, g));
+    TRY(find_same(policy, g, id));
+    if (*id != 0)
+        return ERR_OK;
+    *id = policy_grant_count(policy) + 1;
+    TRY(policy_grant_append(g, &columns));
+    return ledger_change_add(change, POLICY_GRANT, *id, &columns);
+}
+
+enum err admin_grant_add(struct admin_call *call, json_t *out)
+{
+    CLEANUP(ledger_change_free) struct ledger_change change = {0};
+    CLEANUP(grant_free) struct policy_grant g = {0};
+    struct grant_names names = {0};
+    char object[PROTOCOL_NAME_MAX + 96];
+    uint64_t revision;
+    uint64_t id = 0;
+
+    TRY(read_grant(call, &names, &g));
+    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
+    const enum err err = prepare_grant(call, policy, &names, &g, &change, &id);
+    if (err != ERR_OK || change.count == 0) {
+        ledger_abandon(call->warden->ledger);
+        TRY(err);
+        return answer_grant(call, id, "unchanged", out);
+    }
+    snprintf(object, sizeof object, "%llu: %s to %s%s", (unsigned long long)id, names.secret,
+             names.image[0] == '\0' ? "a signer" : "image ", names.image);
+    const struct audit_event event = admin_event(call, revision + 1, object, "");
+    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
+    return answer_grant(call, id, "added", out);
+}
+
+/* --- Removing --- */
+
+static enum err prepare_remove(struct admin_call *call, const struct policy *policy, uint64_t id,
+                               struct ledger_change *change)
+{
+    CLEANUP(buf_free) struct buf columns = {0};
+    const struct policy_grant *old = policy_grant_get(policy, id);
+    if (old == NULL)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "id"), ERR_NOT_FOUND, "there is no grant %llu",
+             (unsigned long long)id);
+    if (old->state == POLICY_REMOVED)
+        return ERR_OK;
+    struct policy_grant removed = *old; /* borrows old's buffers for the encoding only */
+    removed.state = POLICY_REMOVED;
+    TRY(policy_grant_append(&removed, &columns));
+    return ledger_change_add(change, POLICY_GRANT, id, &columns);
+}
+
+enum err admin_grant_remove(struct admin_call *call, json_t *out)
+{
+    CLEANUP(ledger_change_free) struct ledger_change change = {0};
+    char object[32];
+    uint64_t revision;
+    uint64_t id = 0;
+
+    TRY(admin_uint(call, "id", ADMIN_REQUIRED, INT64_MAX, &id));
+    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
+    const enum err err = prepare_remove(call, policy, id, &change);
+    if (err != ERR_OK || change.count == 0) {
+        ledger_abandon(call->warden->ledger);
+        TRY(err);
+        return answer_grant(call, id, "unchanged", out);
+    }
+    snprintf(object, sizeof object, "%llu", (unsigned long long)id);
+    const struct audit_event event = admin_event(call, revision + 1, object, "");
+    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
+    return answer_grant(call, id, "removed", out);
+}
+
+/* --- Listing --- */
+
+struct grant_filter {
+    uint64_t secret_id;
+    uint64_t image_id;
+};
+
+static bool grant_wanted(const struct policy *policy, uint64_t id, const void *context)
+{
+    const struct grant_filter *filter = context;
+    const struct policy_grant *g = policy_grant_get(policy, id);
+    return g->state == POLICY_ACTIVE &&
+           (filter->secret_id == 0 || filter->secret_id == g->secret_id) &&
+           (filter->image_id == 0 || filter->image_id == g->image_id);
+}
+
+static enum err list_grants(struct admin_call *call, const struct policy *policy,
+                            const struct grant_names *names, json_t *out)
+{
+    const struct grant_filter filter = {
+        .secret_id = policy_find_secret(policy, names->secret),
+        .image_id = policy_find_image(policy, names->image),
+    };
+    if (names->secret[0] != '\0' && filter.secret_id == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "secret"), ERR_NOT_FOUND,
+             "there is no secret %s", names->secret);
+    if (names->image[0] != '\0' && filter.image_id == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "image"), ERR_NOT_FOUND, "there is no image %s",
+             names->image);
+    return admin_list(call, policy, "grants", policy_grant_count(policy), grant_wanted, show_grant,
+                      &filter, out);
+}
+
+enum err admin_grant_list(struct admin_call *call, json_t *out)
+{
+    struct grant_names names = {0};
+    uint64_t revision;
+    TRY(admin_text(call, "secret", ADMIN_OPTIONAL, sizeof names.secret, names.secret));
+    TRY(admin_text(call, "image", ADMIN_OPTIONAL, sizeof names.image, names.image));
+    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
+    const enum err err = list_grants(call, policy, &names, out);
+    ledger_done(call->warden->ledger);
+    return err;
+}

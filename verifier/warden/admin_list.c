@@ -1,0 +1,78 @@
+#include "admin_list.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/codec.h"
+
+static enum err append_row(const struct policy *policy, uint64_t id, admin_show_fn *show,
+                           json_t *rows)
+{
+    json_t *object = json_object();
+    if (json_array_append_new(rows, object) != 0)
+        return ERR_NO_MEMORY;
+    return show(policy, id, object);
+}
+
+enum err admin_list(struct admin_call *call, const struct policy *policy, const char *member,
+                    uint64_t count, admin_wanted_fn *wanted, admin_show_fn *show,
+                    const void *context, json_t *out)
+{
+    uint64_t after = 0;
+    uint64_t limit = ADMIN_LIMIT_DEFAULT;
+    json_t *rows = json_array();
+    TRY(admin_set(out, member, rows));
+    TRY(admin_uint(call, "after", ADMIN_OPTIONAL, INT64_MAX, &after));
+    TRY(admin_uint(call, "limit", ADMIN_OPTIONAL, ADMIN_LIMIT_MAX, &limit));
+    if (limit == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "limit"), ERR_MALFORMED,
+             "an integer of 1..%d is expected", ADMIN_LIMIT_MAX);
+    for (uint64_t id = after + 1; id <= count; id++) {
+        if (wanted != NULL && !wanted(policy, id, context))
+            continue;
+        if (json_array_size(rows) == limit)
+            return admin_set(out, "next", json_integer((json_int_t)(id - 1)));
+        TRY(append_row(policy, id, show, rows));
+    }
+    return ERR_OK;
+}
+
+static enum err read_time(struct admin_call *call, const char *name, uint64_t *out)
+{
+    char text[40] = "";
+    int64_t ms;
+    TRY(admin_text(call, name, ADMIN_OPTIONAL, sizeof text, text));
+    if (text[0] == '\0')
+        return ERR_OK;
+    if (time_parse(text, &ms) != ERR_OK || ms <= 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", name), ERR_MALFORMED,
+             "a time such as 2026-11-23T08:00:00Z is expected");
+    *out = (uint64_t)ms;
+    return ERR_OK;
+}
+
+enum err admin_window(struct admin_call *call, uint64_t *not_before_ms, uint64_t *not_after_ms)
+{
+    TRY(read_time(call, "not_before", not_before_ms));
+    TRY(read_time(call, "not_after", not_after_ms));
+    if (*not_after_ms != POLICY_NO_TIME && *not_after_ms < *not_before_ms)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "not_after"), ERR_MALFORMED,
+             "the end lies before the beginning");
+    return ERR_OK;
+}
+
+enum err admin_one_of_list(struct admin_call *call, const char *name, const char *value,
+                           const char *const *texts)
+{
+    char known[128] = "";
+    size_t used = 0;
+    for (const char *const *text = texts; *text != NULL; text++) {
+        if (strcmp(*text, value) == 0)
+            return ERR_OK;
+        const int n =
+            snprintf(known + used, sizeof known - used, "%s%s", used == 0 ? "" : ", ", *text);
+        used += n < 0 || (size_t)n >= sizeof known - used ? 0 : (size_t)n;
+    }
+    FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", name), ERR_MALFORMED, "one of %s is expected",
+         known);
+}

@@ -1,0 +1,29 @@
+/* What the admin operations share: paged lists and a few parameters. */
+#ifndef VOUCHSAFE_WARDEN_ADMIN_LIST_H
+#define VOUCHSAFE_WARDEN_ADMIN_LIST_H
+
+#include "admin.h"
+
+#define ADMIN_LIMIT_DEFAULT 100
+#define ADMIN_LIMIT_MAX     1000
+
+typedef bool admin_wanted_fn(const struct policy *policy, uint64_t id, const void *context);
+typedef enum err admin_show_fn(const struct policy *policy, uint64_t id, json_t *object);
+
+/* Sets `member` to the wanted rows after parameter `after`, at most `limit` of them,
+ * and `next` where there are more.  `wanted` may be NULL: all.  Under ledger_read. */
+MUST_CHECK enum err admin_list(struct admin_call *call, const struct policy *policy,
+                               const char *member, uint64_t count, admin_wanted_fn *wanted,
+                               admin_show_fn *show, const void *context, json_t *out);
+
+/* The parameters not_before and not_after, RFC 3339; POLICY_NO_TIME where absent. */
+MUST_CHECK enum err admin_window(struct admin_call *call, uint64_t *not_before_ms,
+                                 uint64_t *not_after_ms);
+
+/* ERR_MALFORMED unless `value` is one of the texts. */
+MUST_CHECK enum err admin_one_of_list(struct admin_call *call, const char *name, const char *value,
+                                      const char *const *texts);
+#define admin_one_of(call, name, value, ...) \
+    admin_one_of_list((call), (name), (value), (const char *const[]){__VA_ARGS__, NULL})
+
+#endif

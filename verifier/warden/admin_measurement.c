@@ -1,0 +1,458 @@
+/* Images and measurements: what builds there are and which of them count. */
+#include <stdio.h>
+#include <string.h>
+
+#include "admin.h"
+#include "admin_list.h"
+#include "common/cbor_reader.h"
+#include "common/cbor_writer.h"
+#include "common/codec.h"
+
+/* --- Showing --- */
+
+static enum err set_pcrs(json_t *object, struct bytes encoded)
+{
+    struct pcr_set pcrs;
+    json_t *values = json_object();
+    TRY(admin_set(object, "pcrs", values));
+    TRY(pcr_set_parse(encoded, &pcrs));
+    for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
+        char key[4];
+        if ((pcrs.present >> i & 1) == 0)
+            continue;
+        snprintf(key, sizeof key, "%u", i);
+        TRY(admin_set(values, key, admin_hex(bytes_of(pcrs.value[i], ATTDOC_PCR_LEN))));
+    }
+    return ERR_OK;
+}
+
+static enum err set_labels(json_t *object, struct bytes encoded)
+{
+    struct cbor_reader r;
+    struct cbor_map map;
+    bool more;
+    json_t *labels = json_object();
+    TRY(admin_set(object, "labels", labels));
+    cbor_reader_init(&r, encoded, 0, "labels", NULL);
+    TRY(cbor_reader_map(&r, false, &map));
+    for (;;) {
+        struct bytes key;
+        struct bytes value;
+        char name[POLICY_LABEL_MAX];
+        TRY(cbor_reader_map_more(&r, &map, &more));
+        if (!more)
+            return ERR_OK;
+        TRY(cbor_reader_text(&r, &key));
+        TRY(cbor_reader_text(&r, &value));
+        snprintf(name, sizeof name, "%.*s", (int)key.len, (const char *)key.ptr);
+        TRY(admin_set(labels, name, admin_string(value)));
+    }
+}
+
+static enum err show_measurement(const struct policy *policy, uint64_t id, json_t *object)
+{
+    const struct policy_measurement *m = policy_measurement_get(policy, id);
+    TRY(admin_set(object, "id", json_integer((json_int_t)id)));
+    TRY(admin_set(object, "image", json_string(policy_image_get(policy, m->image_id)->name)));
+    TRY(admin_set(object, "version", json_string(m->version)));
+    TRY(admin_set(object, "kind", json_string(attdoc_kind_name(m->kind))));
+    TRY(admin_set(object, "debug", json_boolean(m->debug)));
+    TRY(admin_set(object, "state", json_string(measurement_state_name(m->state))));
+    TRY(set_pcrs(object, bytes_of_buf(&m->pcrs)));
+    TRY(admin_set(object, "root_sha256", admin_hex(bytes_of(m->root, sizeof m->root))));
+    if (m->not_before_ms != POLICY_NO_TIME)
+        TRY(admin_set(object, "not_before", admin_time(m->not_before_ms)));
+    if (m->not_after_ms != POLICY_NO_TIME)
+        TRY(admin_set(object, "not_after", admin_time(m->not_after_ms)));
+    TRY(set_labels(object, bytes_of_buf(&m->labels)));
+    TRY(admin_set(object, "provenance", admin_string(bytes_of_buf(&m->provenance))));
+    return admin_set(object, "created", admin_time(m->created_ms));
+}
+
+static enum err answer_measurement(struct admin_call *call, uint64_t id, const char *result,
+                                   json_t *out)
+{
+    uint64_t revision;
+    json_t *object = json_object();
+    TRY(admin_set(out, "measurement", object));
+    if (result != NULL)
+        TRY(admin_set(out, "result", json_string(result)));
+    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
+    const enum err err = show_measurement(policy, id, object);
+    ledger_done(call->warden->ledger);
+    return err;
+}
+
+/* --- Finding --- */
+
+static enum err read_build(struct admin_call *call, char image[static 64], char version[static 64])
+{
+    TRY(admin_text(call, "image", ADMIN_REQUIRED, 64, image));
+    TRY(admin_text(call, "version", ADMIN_REQUIRED, 64, version));
+    if (!protocol_image_valid(bytes_of_text(image)))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "image"), ERR_MALFORMED,
+             "an image is 1..63 of a-z 0-9 . _ - and begins with a letter or digit");
+    if (!protocol_image_version_valid(bytes_of_text(version)))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "version"), ERR_MALFORMED,
+             "a version is 1..63 of A-Z a-z 0-9 . _ + - and begins with a letter or digit");
+    return ERR_OK;
+}
+
+static enum err find_build(struct admin_call *call, const struct policy *policy, const char *image,
+                           const char *version, uint64_t *id)
+{
+    const uint64_t image_id = policy_find_image(policy, image);
+    *id = image_id == 0 ? 0 : policy_find_measurement(policy, image_id, version);
+    if (*id == 0)
+        FAIL(call->fault, ERR_NOT_FOUND, "there is no measurement %s@%s", image, version);
+    return ERR_OK;
+}
+
+enum err admin_measurement_show(struct admin_call *call, json_t *out)
+{
+    char image[64];
+    char version[64];
+    uint64_t id;
+    uint64_t revision;
+    TRY(read_build(call, image, version));
+    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
+    const enum err err = find_build(call, policy, image, version, &id);
+    ledger_done(call->warden->ledger);
+    TRY(err);
+    return answer_measurement(call, id, NULL, out);
+}
+
+/* --- Adding --- */
+
+static void measurement_free(struct policy_measurement *m)
+{
+    policy_measurement_free(m);
+}
+
+static enum err add_pcr(struct admin_call *call, struct bytes key, struct bytes value,
+                        void *context)
+{
+    struct pcr_set *pcrs = context;
+    unsigned index = 0;
+    for (size_t i = 0; i < key.len && key.len <= 2; i++)
+        index = key.ptr[i] >= '0' && key.ptr[i] <= '9' ? index * 10 + key.ptr[i] - '0' : 99;
+    if (key.len < 1 || key.len > 2 || index >= ATTDOC_PCR_COUNT ||
+        (key.len == 2 && key.ptr[0] == '0'))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs"), ERR_MALFORMED,
+             "an index of 0..31 is expected");
+    if (hex_decode(value, pcrs->value[index], ATTDOC_PCR_LEN) != ERR_OK)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs[%u]", index), ERR_HEX,
+             "%d hexadecimal digits are expected, %zu characters found", 2 * ATTDOC_PCR_LEN,
+             value.len);
+    pcrs->present |= 1u << index;
+    return ERR_OK;
+}
+
+static enum err check_label(struct admin_call *call, struct bytes key, struct bytes value,
+                            void *context)
+{
+    (void)context;
+    if (key.len < 1 || key.len >= POLICY_LABEL_MAX || value.len > 1024)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "labels"), ERR_MALFORMED,
+             "a label's name has 1..%d bytes, its value at most 1024", POLICY_LABEL_MAX - 1);
+    if (memchr(key.ptr, 0, key.len) != NULL)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "labels"), ERR_MALFORMED,
+             "a label's name has no NUL");
+    return ERR_OK;
+}
+
+static enum err read_labels(struct admin_call *call, struct policy_measurement *m)
+{
+    static const uint8_t empty_map[] = {0xa0};
+    const struct param *labels = admin_param(call, "labels");
+    TRY(admin_map(call, "labels", check_label, NULL));
+    return buf_append(&m->labels,
+                      labels == NULL ? bytes_of(empty_map, sizeof empty_map) : labels->data);
+}
+
+static enum err read_kind(struct admin_call *call, struct policy_measurement *m)
+{
+    char kind[16] = "enclave";
+    TRY(admin_text(call, "kind", ADMIN_OPTIONAL, sizeof kind, kind));
+    if (strcmp(kind, attdoc_kind_name(ATTDOC_ENCLAVE)) == 0)
+        m->kind = ATTDOC_ENCLAVE;
+    else if (strcmp(kind, attdoc_kind_name(ATTDOC_NITROTPM)) == 0)
+        m->kind = ATTDOC_NITROTPM;
+    else
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "kind"), ERR_MALFORMED,
+             "enclave or nitrotpm is expected");
+    return ERR_OK;
+}
+
+/* Everything of the new row but its image; nothing is looked up yet. */
+static enum err read_measurement(struct admin_call *call, struct policy_measurement *m)
+{
+    struct pcr_set pcrs = {0};
+    char provenance[4097] = "";
+    bool draft = false;
+
+    TRY(read_kind(call, m));
+    TRY(admin_bool(call, "debug", &m->debug));
+    TRY(admin_bool(call, "draft", &draft));
+    TRY(admin_map(call, "pcrs", add_pcr, &pcrs));
+    TRY(policy_measurement_check(m->kind, m->debug, call->warden->production, &pcrs, call->fault));
+    TRY(pcr_set_append(&pcrs, &m->pcrs));
+    TRY(read_labels(call, m));
+    TRY(admin_text(call, "provenance", ADMIN_OPTIONAL, sizeof provenance, provenance));
+    TRY(buf_append_text(&m->provenance, provenance));
+    TRY(admin_window(call, &m->not_before_ms, &m->not_after_ms));
+    if (!draft && (call->rights & RIGHT_ACTIVATE) == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "draft"), ERR_FORBIDDEN,
+             "%s may only draft: add --draft, and have somebody activate it", call->person);
+    m->state = draft ? MEASUREMENT_DRAFT : MEASUREMENT_ACTIVE;
+    m->created_ms = call->now_ms;
+    memcpy(m->root, attest_trust_root_sha256(call->warden->trust), sizeof m->root);
+    return ERR_OK;
+}
+
+/* A text that names the PCRs in which two sets differ: "PCR0 and PCR2". */
+static void name_differences(struct bytes a, struct bytes b, char *out, size_t size)
+{
+    struct pcr_set x = {0};
+    struct pcr_set y = {0};
+    size_t used = 0;
+    out[0] = '\0';
+    if (pcr_set_parse(a, &x) != ERR_OK || pcr_set_parse(b, &y) != ERR_OK)
+        return;
+    for (unsigned i = 0; i < ATTDOC_PCR_COUNT && used < size; i++) {
+        char was[17] = "absent";
+        char is[17] = "absent";
+        const bool in_x = x.present >> i & 1;
+        const bool in_y = y.present >> i & 1;
+        if (in_x == in_y && memcmp(x.value[i], y.value[i], ATTDOC_PCR_LEN) == 0)
+            continue;
+        if (in_x)
+            hex_encode(bytes_of(x.value[i], 8), was);
+        if (in_y)
+            hex_encode(bytes_of(y.value[i], 8), is);
+        const int n = snprintf(out + used, size - used, "%sPCR%u is %s.. and was to be %s..",
+                               used == 0 ? "" : ", ", i, was, is);
+        used += n < 0 ? 0 : (size_t)n;
+    }
+}
+
+/* The same again is no change; anything else under that name, or these values under
+ * another name, is a conflict that says what differs. */
+static enum err compare_existing(struct admin_call *call, const struct policy *policy,
+                                 const char *image, const struct policy_measurement *m,
+                                 uint64_t same_name, uint64_t same_values)
+{
+    const struct policy_measurement *old = policy_measurement_get(policy, same_name);
+    if (old == NULL) {
+        old = policy_measurement_get(policy, same_values);
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs"), ERR_EXISTS,
+             "%s@%s has exactly these values already: one build, one measurement",
+             policy_image_get(policy, old->image_id)->name, old->version);
+    }
+    if (old->kind != m->kind || old->debug != m->debug)
+        FAIL(call->fault, ERR_EXISTS, "%s@%s exists and is of another kind", image, m->version);
+    char differences[160];
+    name_differences(bytes_of_buf(&old->pcrs), bytes_of_buf(&m->pcrs), differences,
+                     sizeof differences);
+    FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs"), ERR_EXISTS,
+         "%s@%s is registered with other values: %s; a new build needs a new version", image,
+         m->version, differences);
+}
+
+static enum err insert_measurement(struct admin_call *call, const struct policy *policy,
+                                   const char *image, struct policy_measurement *m,
+                                   struct ledger_change *change)
+{
+    CLEANUP(buf_free) struct buf columns = {0};
+    m->image_id = policy_find_image(policy, image);
+    if (m->image_id == 0) {
+        struct policy_image row = {.created_ms = call->now_ms};
+        snprintf(row.name, sizeof row.name, "%s", image);
+        m->image_id = policy_image_count(policy) + 1;
+        TRY(policy_image_append(&row, &columns));
+        TRY(ledger_change_add(change, POLICY_IMAGE, m->image_id, &columns));
+    }
+    TRY(policy_measurement_append(m, &columns));
+    return ledger_change_add(change, POLICY_MEASUREMENT, policy_measurement_count(policy) + 1,
+                             &columns);
+}
+
+static enum err prepare_add(struct admin_call *call, const struct policy *policy, const char *image,
+                            struct policy_measurement *m, struct ledger_change *change,
+                            uint64_t *id)
+{
+    const uint64_t image_id = policy_find_image(policy, image);
+    const uint64_t same_name =
+        image_id == 0 ? 0 : policy_find_measurement(policy, image_id, m->version);
+    const uint64_t same_values = policy_find_same_values(policy, m);
+    if (same_name != 0 && same_name == same_values) {
+        *id = same_name;
+        return ERR_OK;
+    }
+    if (same_name != 0 || same_values != 0)
+        return compare_existing(call, policy, image, m, same_name, same_values);
+    *id = policy_measurement_count(policy) + 1;
+    return insert_measurement(call, policy, image, m, change);
+}
+
+enum err admin_measurement_add(struct admin_call *call, json_t *out)
+{
+    CLEANUP(ledger_change_free) struct ledger_change change = {0};
+    CLEANUP(measurement_free) struct policy_measurement m = {0};
+    char image[64];
+    char build[PROTOCOL_BUILD_MAX + 1];
+    uint64_t revision;
+    uint64_t id = 0;
+
+    TRY(read_build(call, image, m.version));
+    TRY(read_measurement(call, &m));
+    snprintf(build, sizeof build, "%s@%s", image, m.version);
+    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
+    const enum err err = prepare_add(call, policy, image, &m, &change, &id);
+    if (err != ERR_OK || change.count == 0) {
+        ledger_abandon(call->warden->ledger);
+        TRY(err);
+        return answer_measurement(call, id, "unchanged", out);
+    }
+    const struct audit_event event = admin_event(call, revision + 1, build,
+                                                 m.debug ? "added, for debug mode"
+                                                 : m.state == MEASUREMENT_DRAFT ? "added as a draft"
+                                                                                : "added, active");
+    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
+    return answer_measurement(call, id, "added", out);
+}
+
+/* --- Changing its state --- */
+
+/* draft -> active -> deprecated -> revoked (final); deprecated may become active again. */
+static bool may_become(enum measurement_state from, enum measurement_state to)
+{
+    return from != MEASUREMENT_REVOKED &&
+           !(from == MEASUREMENT_DRAFT && to == MEASUREMENT_DEPRECATED);
+}
+
+static enum err prepare_state(struct admin_call *call, const struct policy *policy,
+                              const char *image, const char *version, enum measurement_state to,
+                              struct ledger_change *change, uint64_t *id)
+{
+    CLEANUP(measurement_free) struct policy_measurement m = {0};
+    CLEANUP(buf_free) struct buf columns = {0};
+    TRY(find_build(call, policy, image, version, id));
+    const struct policy_measurement *old = policy_measurement_get(policy, *id);
+    if (old->state == to)
+        return ERR_OK;
+    if (!may_become(old->state, to))
+        FAIL(call->fault, ERR_WRONG_STATE, "%s@%s is %s and cannot become %s", image, version,
+             measurement_state_name(old->state), measurement_state_name(to));
+    TRY(policy_measurement_append(old, &columns));
+    TRY(policy_measurement_parse(bytes_of_buf(&columns), &m));
+    m.state = to;
+    columns.len = 0;
+    TRY(policy_measurement_append(&m, &columns));
+    return ledger_change_add(change, POLICY_MEASUREMENT, *id, &columns);
+}
+
+static enum err change_state(struct admin_call *call, enum measurement_state to, json_t *out)
+{
+    CLEANUP(ledger_change_free) struct ledger_change change = {0};
+    char image[64];
+    char version[64];
+    char reason[256] = "";
+    char build[PROTOCOL_BUILD_MAX + 1];
+    uint64_t revision;
+    uint64_t id = 0;
+
+    TRY(read_build(call, image, version));
+    TRY(admin_text(call, "reason", ADMIN_OPTIONAL, sizeof reason, reason));
+    snprintf(build, sizeof build, "%s@%s", image, version);
+    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
+    const enum err err = prepare_state(call, policy, image, version, to, &change, &id);
+    if (err != ERR_OK || change.count == 0) {
+        ledger_abandon(call->warden->ledger);
+        TRY(err);
+        return answer_measurement(call, id, "unchanged", out);
+    }
+    const struct audit_event event = admin_event(call, revision + 1, build, reason);
+    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
+    return answer_measurement(call, id, "changed", out);
+}
+
+enum err admin_measurement_activate(struct admin_call *call, json_t *out)
+{
+    return change_state(call, MEASUREMENT_ACTIVE, out);
+}
+
+enum err admin_measurement_deprecate(struct admin_call *call, json_t *out)
+{
+    return change_state(call, MEASUREMENT_DEPRECATED, out);
+}
+
+enum err admin_measurement_revoke(struct admin_call *call, json_t *out)
+{
+    return change_state(call, MEASUREMENT_REVOKED, out);
+}
+
+/* --- Listing --- */
+
+struct measurement_filter {
+    uint64_t image_id;
+    char state[16];
+};
+
+static bool measurement_wanted(const struct policy *policy, uint64_t id, const void *context)
+{
+    const struct measurement_filter *filter = context;
+    const struct policy_measurement *m = policy_measurement_get(policy, id);
+    return (filter->image_id == 0 || filter->image_id == m->image_id) &&
+           (filter->state[0] == '\0' ||
+            strcmp(filter->state, measurement_state_name(m->state)) == 0);
+}
+
+enum err admin_measurement_list(struct admin_call *call, json_t *out)
+{
+    struct measurement_filter filter = {0};
+    char image[64] = "";
+    uint64_t revision;
+    TRY(admin_text(call, "image", ADMIN_OPTIONAL, sizeof image, image));
+    TRY(admin_text(call, "state", ADMIN_OPTIONAL, sizeof filter.state, filter.state));
+    if (filter.state[0] != '\0')
+        TRY(admin_one_of(call, "state", filter.state, "draft", "active", "deprecated", "revoked"));
+    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
+    filter.image_id = image[0] == '\0' ? 0 : policy_find_image(policy, image);
+    enum err err;
+    if (image[0] != '\0' && filter.image_id == 0)
+        err = fault_set(fault_at(call->fault, FAULT_NO_OFFSET, "image"), ERR_NOT_FOUND,
+                        "there is no image %s", image);
+    else
+        err = admin_list(call, policy, "measurements", policy_measurement_count(policy),
+                         measurement_wanted, show_measurement, &filter, out);
+    ledger_done(call->warden->ledger);
+    return err;
+}
+
+static enum err show_image(const struct policy *policy, uint64_t id, json_t *object)
+{
+    const struct policy_image *image = policy_image_get(policy, id);
+    unsigned count[MEASUREMENT_REVOKED + 1] = {0};
+    json_t *states = json_object();
+    TRY(admin_set(object, "measurements", states));
+    for (uint64_t m = 1; m <= policy_measurement_count(policy); m++) {
+        const struct policy_measurement *row = policy_measurement_get(policy, m);
+        if (row->image_id == id)
+            count[row->state]++;
+    }
+    for (unsigned s = MEASUREMENT_DRAFT; s <= MEASUREMENT_REVOKED; s++)
+        TRY(admin_set(states, measurement_state_name(s), json_integer(count[s])));
+    TRY(admin_set(object, "image", json_string(image->name)));
+    return admin_set(object, "created", admin_time(image->created_ms));
+}
+
+enum err admin_image_list(struct admin_call *call, json_t *out)
+{
+    uint64_t revision;
+    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
+    const enum err err =
+        admin_list(call, policy, "images", policy_image_count(policy), NULL, show_image, NULL, out);
+    ledger_done(call->warden->ledger);
+    return err;
+}
