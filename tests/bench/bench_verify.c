@@ -1,5 +1,6 @@
 /* What verification costs: parsing alone, a document with nothing known, and one whose
  * CA certificates were seen before. */
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -74,6 +75,7 @@ static enum err run(void)
 
 int main(void)
 {
+    printf("%s\n%-44s %8s\n", OpenSSL_version(OPENSSL_VERSION), "", "units  (min..max)");
     const enum err err = run();
     if (err != ERR_OK)
         fprintf(stderr, "bench_verify: %s\n", err_sentence(err));

@@ -1,10 +1,31 @@
 /* `vouchsafe`: finds the command, parses its options, runs it, reports once. */
+#include <openssl/crypto.h>
+
 #include "command.h"
 #include "common/nearest.h"
 #include "output.h"
 
 static const struct cli_command *const commands[] = {
     &cmd_verify,
+    &cmd_init,
+    &cmd_serve,
+    &cmd_status,
+    &cmd_measurement_add,
+    &cmd_measurement_list,
+    &cmd_measurement_show,
+    &cmd_measurement_activate,
+    &cmd_measurement_deprecate,
+    &cmd_measurement_revoke,
+    &cmd_image_list,
+    &cmd_secret_put,
+    &cmd_secret_list,
+    &cmd_grant_add,
+    &cmd_grant_list,
+    &cmd_grant_remove,
+    &cmd_issuer_show,
+    &cmd_issuer_delegate,
+    &cmd_audit_list,
+    &cmd_audit_verify,
 };
 
 /* How many words of `argv` the name consists of and matches; 0 where it does not. */
@@ -152,6 +173,9 @@ int main(int argc, char **argv)
         return CLI_EXIT_USAGE;
     }
     struct fault fault = FAULT_NONE;
+    /* What OPENSSL_CONF or the system's file say must not change what verifies. */
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+        return cli_fail(ERR_CRYPTO, NULL);
     const enum err err = dispatch(argc - 1, (const char *const *)argv + 1, &fault);
     /* A result that did not arrive is no result. */
     if (fflush(stdout) != 0 || ferror(stdout) != 0) {

@@ -1,0 +1,84 @@
+/* vouchsafe-agent pcrs: this enclave's own measurements, as its NSM has them. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "command.h"
+#include "common/codec.h"
+
+CLEANUP_PTR(json_t, json_decref, json_freep)
+
+/* Always shown; the others where they are not zero. */
+static bool is_usual(unsigned index)
+{
+    return index <= 4 || index == 8;
+}
+
+static enum err print_json(const struct nsm_pcr *pcrs, bool debug)
+{
+    CLEANUP(json_freep) json_t *values = json_object();
+    for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
+        const struct bytes value = bytes_of(pcrs[i].value, ATTDOC_PCR_LEN);
+        char index[4];
+        char hex[2 * ATTDOC_PCR_LEN + 1];
+        if (!is_usual(i) && bytes_all_zero(value))
+            continue;
+        snprintf(index, sizeof index, "%u", i);
+        hex_encode(value, hex);
+        if (json_object_set_new(values, index, json_string(hex)) != 0)
+            return ERR_NO_MEMORY;
+    }
+    CLEANUP(json_freep) json_t *json = json_pack("{s:O, s:b}", "pcrs", values, "debug", debug);
+    char *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2));
+    if (text == NULL)
+        return ERR_NO_MEMORY;
+    puts(text);
+    free(text);
+    return ERR_OK;
+}
+
+static void print_text(const struct nsm_pcr *pcrs)
+{
+    for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
+        const struct bytes value = bytes_of(pcrs[i].value, ATTDOC_PCR_LEN);
+        char hex[2 * ATTDOC_PCR_LEN + 1];
+        if (!is_usual(i) && bytes_all_zero(value))
+            continue;
+        hex_encode(value, hex);
+        printf("PCR%-2u %s%s\n", i, hex, pcrs[i].locked ? "" : " (not locked)");
+    }
+}
+
+static enum err run(const struct cli_args *args, struct fault *fault)
+{
+    CLEANUP(settings_file_free) struct settings_file file = {0};
+    const char *where = NULL;
+    TRY(settings_nsm(args, &file, &where, fault));
+    CLEANUP(nsm_close) struct nsm nsm = {.fd = -1};
+    TRY(nsm_open(where, &nsm, fault));
+    struct nsm_pcr pcrs[ATTDOC_PCR_COUNT];
+    for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++)
+        TRY(nsm_describe_pcr(&nsm, i, &pcrs[i], fault));
+    const bool debug = bytes_all_zero(bytes_of(pcrs[0].value, ATTDOC_PCR_LEN));
+    if (cli_args_has(args, "json")) {
+        TRY(print_json(pcrs, debug));
+    } else {
+        print_text(pcrs);
+    }
+    if (fflush(stdout) != 0)
+        FAIL(fault, ERR_FILE, "standard output could not be written");
+    if (debug)
+        command_say(COMMAND_DEBUG_SENTENCE);
+    return ERR_OK;
+}
+
+const struct command command_pcrs = {
+    .name = "pcrs",
+    .operands = "",
+    .summary = "print this enclave's measurements",
+    .details = "Prints PCR0 to PCR4 and PCR8, and the others that are not zero, as this enclave's\n"
+               "Nitro Secure Module has them.",
+    .options = settings_options_pcrs,
+    .run = run,
+    .exit_of = command_exit_plain,
+};

@@ -1,0 +1,59 @@
+/* The commands of `vouchsafe-agent`, and what they have in common: what is said on
+ * standard error, and exit statuses (DESIGN section 8).  main.c dispatches. */
+#ifndef VOUCHSAFE_AGENT_COMMAND_H
+#define VOUCHSAFE_AGENT_COMMAND_H
+
+#include "nsm.h"
+#include "settings.h"
+
+/* `run` leaves 0..119 to the program. */
+enum run_exit {
+    RUN_REFUSED = 120,
+    RUN_UNREACHABLE = 121,
+    RUN_NOT_AUTHENTIC = 122,
+    RUN_NSM = 123,
+    RUN_NOT_DELIVERED = 124,
+    RUN_USAGE = 125,
+    RUN_NOT_EXECUTABLE = 126,
+    RUN_NOT_FOUND = 127,
+};
+
+enum plain_exit {
+    PLAIN_DONE = 0,
+    PLAIN_REFUSED = 1,
+    PLAIN_USAGE = 2,
+    PLAIN_UNDECIDED = 3,
+};
+
+struct command {
+    const char *name;
+    const char *operands;
+    const char *summary;
+    const char *details;
+    const struct cli_option *options;
+    size_t operands_min;
+    size_t operands_max;
+    enum err (*run)(const struct cli_args *args, struct fault *fault);
+    int (*exit_of)(enum err code);
+};
+
+extern const struct command command_run;
+extern const struct command command_fetch;
+extern const struct command command_pcrs;
+
+int command_exit_run(enum err code);
+int command_exit_plain(enum err code);
+
+/* One line on standard error, after the program's name. */
+void command_say(const char *sentence);
+/* The failure's line. */
+void command_say_fault(enum err code, const struct fault *fault);
+
+/* PCR0, PCR1 and PCR2 on standard error, and whether they are a debug enclave's; silent
+ * where the NSM does not answer. */
+void command_say_pcrs(const char *nsm);
+#define COMMAND_DEBUG_SENTENCE                                                             \
+    "this enclave runs in debug mode: PCR0 is zero, it proves no code, and no production " \
+    "store releases anything to it; start it without --debug-mode"
+
+#endif

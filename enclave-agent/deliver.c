@@ -1,0 +1,208 @@
+#define _GNU_SOURCE /* memfd_create, F_ADD_SEALS */
+#include "deliver.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATH_TEXT_MAX 4096
+
+static void fd_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void deliver_variable(const char *name, char out[static DELIVER_VARIABLE_MAX])
+{
+    size_t len = 0;
+    if (isdigit((unsigned char)name[0]))
+        out[len++] = '_';
+    for (; *name != '\0' && len < DELIVER_VARIABLE_MAX - sizeof "_FILE"; name++)
+        out[len++] = (char)(isalnum((unsigned char)*name) ? toupper((unsigned char)*name) : '_');
+    memcpy(out + len, "_FILE", sizeof "_FILE");
+}
+
+/* Whether `name` would have to be a folder for `other` to be a file in it. */
+static bool is_folder_of(const char *name, const char *other)
+{
+    const size_t len = strlen(name);
+    return strncmp(name, other, len) == 0 && other[len] == '/';
+}
+
+static enum err check_pair(const char *a, const char *b, bool as_files, struct fault *fault)
+{
+    char variable_a[DELIVER_VARIABLE_MAX];
+    char variable_b[DELIVER_VARIABLE_MAX];
+    deliver_variable(a, variable_a);
+    deliver_variable(b, variable_b);
+    if (strcmp(variable_a, variable_b) == 0)
+        FAIL(fault, ERR_USAGE, "%.60s and %.60s give one variable, %.80s", a, b, variable_a);
+    if (as_files && (is_folder_of(a, b) || is_folder_of(b, a)))
+        FAIL(fault, ERR_USAGE, "%.60s and %.60s cannot both be files: one is the other's folder", a,
+             b);
+    return ERR_OK;
+}
+
+enum err deliver_check_names(const struct wanted_list *wanted, bool as_files, struct fault *fault)
+{
+    for (size_t i = 1; i < wanted->count; i++) {
+        for (size_t k = 0; k < i; k++)
+            TRY(check_pair(wanted->item[k].name, wanted->item[i].name, as_files, fault));
+    }
+    return ERR_OK;
+}
+
+enum err deliver_write(int fd, const char *what, const struct secret *value, struct fault *fault)
+{
+    struct bytes left = secret_view(value);
+    while (left.len > 0) {
+        const ssize_t done = write(fd, left.ptr, left.len);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            FAIL(fault, ERR_DELIVER, "%s: %s", what, strerror(errno));
+        left = bytes_of(left.ptr + done, left.len - (size_t)done);
+    }
+    return ERR_OK;
+}
+
+/* A program started with standard descriptors closed must not find a secret in their
+ * place, and print into it or close it. */
+static enum err move_up(int *fd, struct fault *fault)
+{
+    if (*fd > STDERR_FILENO)
+        return ERR_OK;
+    const int moved = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (moved < 0)
+        FAIL(fault, ERR_DELIVER, "no descriptor: %s", strerror(errno));
+    close(*fd);
+    *fd = moved;
+    return ERR_OK;
+}
+
+enum err deliver_memfd(const char *name, const struct secret *value, int *fd, struct fault *fault)
+{
+    char label[64]; /* shown in /proc; a longer name is cut */
+    snprintf(label, sizeof label, "%s", name);
+    CLEANUP(fd_close) int memfd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (memfd < 0)
+        FAIL(fault, ERR_DELIVER, "%.60s: no memory file: %s", name, strerror(errno));
+    TRY(move_up(&memfd, fault));
+    TRY(deliver_write(memfd, label, value, fault));
+    /* Readable for whoever holds it: a program that gives up root after its start opens
+     * /proc/self/fd/N as somebody else.  No one but its holders can reach it. */
+    if (fchmod(memfd, 0444) != 0 ||
+        fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+        FAIL(fault, ERR_DELIVER, "%.60s: the memory file cannot be sealed: %s", name,
+             strerror(errno));
+    /* Whoever reads the descriptor itself, and not its path, begins at the beginning. */
+    if (lseek(memfd, 0, SEEK_SET) != 0)
+        FAIL(fault, ERR_DELIVER, "%.60s: %s", name, strerror(errno));
+    *fd = memfd;
+    memfd = -1;
+    return ERR_OK;
+}
+
+enum err deliver_inherit(int fd, struct fault *fault)
+{
+    const int flags = fcntl(fd, F_GETFD);
+    if (flags < 0 || fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC) != 0)
+        FAIL(fault, ERR_DELIVER, "a secret's descriptor cannot be inherited: %s", strerror(errno));
+    return ERR_OK;
+}
+
+/* A regular file is replaced; a link, device or folder of that name is somebody's. */
+static enum err check_target(int dir, const char *name, const char *shown, struct fault *fault)
+{
+    struct stat st;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT)
+            return ERR_OK;
+        FAIL(fault, ERR_DELIVER, "%s: %s", shown, strerror(errno));
+    }
+    if (!S_ISREG(st.st_mode))
+        FAIL(fault, ERR_DELIVER, "%s is there and is no regular file", shown);
+    return ERR_OK;
+}
+
+/* Writes beside the target and renames.  The temporary name begins with a dot, which no
+ * secret's name does. */
+static enum err write_beside(int dir, const char *name, const char *shown, mode_t mode,
+                             const struct secret *value, struct fault *fault)
+{
+    TRY(check_target(dir, name, shown, fault));
+    uint64_t random = 0;
+    if (RAND_bytes((unsigned char *)&random, sizeof random) != 1)
+        FAIL(fault, ERR_DELIVER, "no random bytes for a temporary name");
+    char temporary[40];
+    snprintf(temporary, sizeof temporary, ".vouchsafe-%016" PRIx64, random);
+    CLEANUP(fd_close)
+    int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        FAIL(fault, ERR_DELIVER, "%s: %s", shown, strerror(errno));
+    enum err err = deliver_write(fd, shown, value, fault);
+    if (err == ERR_OK && (fchmod(fd, mode) != 0 || renameat(dir, temporary, dir, name) != 0))
+        err = fault_set(fault, ERR_DELIVER, "%s: %s", shown, strerror(errno));
+    if (err != ERR_OK)
+        unlinkat(dir, temporary, 0);
+    return err;
+}
+
+static enum err open_folder(int parent, const char *name, const char *shown, int *out,
+                            struct fault *fault)
+{
+    if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST)
+        FAIL(fault, ERR_DELIVER, "%s: %s", shown, strerror(errno));
+    const int nofollow = parent == AT_FDCWD ? 0 : O_NOFOLLOW;
+    const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | nofollow);
+    if (fd < 0)
+        FAIL(fault, ERR_DELIVER, "%s: %s", shown, strerror(errno));
+    *out = fd;
+    return ERR_OK;
+}
+
+enum err deliver_file(const char *dir, const char *name, const struct secret *value,
+                      struct fault *fault)
+{
+    char shown[PATH_TEXT_MAX];
+    if (snprintf(shown, sizeof shown, "%s/%s", dir, name) >= (int)sizeof shown)
+        FAIL(fault, ERR_DELIVER, "the path of %.60s is too long", name);
+    CLEANUP(fd_close) int folder = -1;
+    TRY(open_folder(AT_FDCWD, dir, shown, &folder, fault));
+    /* The name's segments but the last are folders; none of them can be "..". */
+    for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(name, '/')) {
+        char segment[PROTOCOL_NAME_MAX + 1];
+        snprintf(segment, sizeof segment, "%.*s", (int)(slash - name), name);
+        int inner = -1;
+        TRY(open_folder(folder, segment, shown, &inner, fault));
+        close(folder);
+        folder = inner;
+        name = slash + 1;
+    }
+    return write_beside(folder, name, shown, 0400, value, fault);
+}
+
+enum err deliver_path(const char *path, const struct secret *value, mode_t mode,
+                      struct fault *fault)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    char dir[PATH_TEXT_MAX] = ".";
+    if (slash != NULL &&
+        snprintf(dir, sizeof dir, "%.*s", (int)(slash - path + 1), path) >= (int)sizeof dir)
+        FAIL(fault, ERR_DELIVER, "the path is too long");
+    if (name[0] == '\0')
+        FAIL(fault, ERR_DELIVER, "%s names no file", path);
+    CLEANUP(fd_close) int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        FAIL(fault, ERR_DELIVER, "%s: %s", path, strerror(errno));
+    return write_beside(folder, name, path, mode, value, fault);
+}

@@ -1,0 +1,42 @@
+/* Handing secrets over: a sealed memfd, or a file.  DESIGN section 8.
+ *
+ * The value goes from locked memory into the descriptor by write(2), through no other
+ * buffer.  Programs find it by the variable <NAME>_FILE.  Errors are ERR_DELIVER, but
+ * for names that cannot stand side by side: ERR_USAGE, before anything is asked for. */
+#ifndef VOUCHSAFE_AGENT_DELIVER_H
+#define VOUCHSAFE_AGENT_DELIVER_H
+
+#include <sys/types.h>
+
+#include "common/protocol.h"
+#include "common/secret.h"
+
+#define DELIVER_VARIABLE_MAX (PROTOCOL_NAME_MAX + sizeof "__FILE")
+
+/* "db/main" is DB_MAIN_FILE; "2fa" is _2FA_FILE. */
+void deliver_variable(const char *name, char out[static DELIVER_VARIABLE_MAX]);
+
+/* Two names that give one variable; with `as_files` also one that is a folder of
+ * another's ("db" and "db/main"): ERR_USAGE. */
+MUST_CHECK enum err deliver_check_names(const struct wanted_list *wanted, bool as_files,
+                                        struct fault *fault);
+
+/* A memfd of exactly the value that nobody can change or resize any more; close-on-exec
+ * until deliver_inherit.  Never descriptor 0, 1 or 2.  The caller closes it. */
+MUST_CHECK enum err deliver_memfd(const char *name, const struct secret *value, int *fd,
+                                  struct fault *fault);
+MUST_CHECK enum err deliver_inherit(int fd, struct fault *fault);
+
+/* DIR/NAME, mode 0400; folders that are missing are made, mode 0700.  A reader sees the
+ * old file or the new one, never half of one. */
+MUST_CHECK enum err deliver_file(const char *dir, const char *name, const struct secret *value,
+                                 struct fault *fault);
+/* The same for any path, whose folder must exist; what stands there must be a regular
+ * file or nothing. */
+MUST_CHECK enum err deliver_path(const char *path, const struct secret *value, mode_t mode,
+                                 struct fault *fault);
+/* To an open descriptor, such as standard output. */
+MUST_CHECK enum err deliver_write(int fd, const char *what, const struct secret *value,
+                                  struct fault *fault);
+
+#endif

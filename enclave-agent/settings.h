@@ -1,0 +1,61 @@
+/* What the agent is told: options, and a configuration file with the same names.
+ *
+ * Both are part of the measured image or of its start, so they are trusted; mistakes in
+ * them are refused with the nearest known word.  An option given on the command line
+ * replaces all that the file says under its name.  DESIGN section 8. */
+#ifndef VOUCHSAFE_AGENT_SETTINGS_H
+#define VOUCHSAFE_AGENT_SETTINGS_H
+
+#include "common/options.h"
+#include "session.h"
+
+#define SETTINGS_ENTRIES_MAX 64
+#define SETTINGS_FILE_MAX    65536
+
+/* `key = value` lines; the strings live in `text`. */
+struct settings_file {
+    struct buf text;
+    size_t count;
+    struct {
+        const char *key;
+        const char *value;
+    } entry[SETTINGS_ENTRIES_MAX];
+};
+void settings_file_free(struct settings_file *file);
+/* Lines of `key = value`, blank ones, and comments that begin with # or ;.  Keys are the
+ * options of `keys` that take a value.  ERR_CONFIG with the line's number. */
+MUST_CHECK enum err settings_file_parse(struct bytes text, const struct cli_option *keys,
+                                        struct settings_file *out, struct fault *fault);
+
+/* A whole file, at most `max_len` bytes: ERR_FILE, ERR_CONFIG where it is larger. */
+MUST_CHECK enum err settings_read_file(const char *path, size_t max_len, struct buf *out,
+                                       struct fault *fault);
+
+/* What `run` and `fetch` need.  Strings are borrowed from argv and `file`. */
+struct settings {
+    struct settings_file file;
+    struct session_plan plan; /* points into this struct: do not copy it */
+    struct issuer_pins pins;
+    uint8_t root[SHA256_LEN];
+    bool root_is_aws;
+    struct wanted_list wanted;
+    struct buf application;
+    const char *dir; /* or NULL */
+    const char *out; /* or NULL */
+};
+void settings_free(struct settings *settings);
+
+extern const struct cli_option settings_options_run[];
+extern const struct cli_option settings_options_fetch[];
+extern const struct cli_option settings_options_pcrs[];
+
+/* `only` is fetch's operand, NAME[@VERSION]; NULL: the secrets of --secret, and then a
+ * floor for any other secret is a mistake.  ERR_USAGE, ERR_CONFIG, ERR_FILE.  `out` must
+ * be empty, and is the caller's to free after a failure too. */
+MUST_CHECK enum err settings_load(const struct cli_args *args, const char *only,
+                                  struct settings *out, struct fault *fault);
+/* Where the NSM is, for `pcrs`: from the option or the file; valid as long as both. */
+MUST_CHECK enum err settings_nsm(const struct cli_args *args, struct settings_file *file,
+                                 const char **out, struct fault *fault);
+
+#endif

@@ -1,0 +1,127 @@
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "common/nearest.h"
+#include "settings.h"
+
+static void fd_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+enum err settings_read_file(const char *path, size_t max_len, struct buf *out, struct fault *fault)
+{
+    CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        FAIL(fault, ERR_FILE, "%s: %s", path, strerror(errno));
+    CLEANUP(buf_free) struct buf content = {0};
+    TRY(buf_reserve(&content, max_len + 1));
+    while (content.len <= max_len) {
+        const ssize_t got = read(fd, content.ptr + content.len, max_len + 1 - content.len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            FAIL(fault, ERR_FILE, "%s: %s", path, strerror(errno));
+        if (got == 0) {
+            buf_move(out, &content);
+            return ERR_OK;
+        }
+        content.len += (size_t)got;
+    }
+    FAIL(fault, ERR_CONFIG, "%s is larger than %zu bytes", path, max_len);
+}
+
+void settings_file_free(struct settings_file *file)
+{
+    buf_free(&file->text);
+    *file = (struct settings_file){0};
+}
+
+static struct fault *at_line(struct fault *fault, unsigned line)
+{
+    return fault_at(fault, FAULT_NO_OFFSET, "line %u", line);
+}
+
+static enum err find_key(const struct cli_option *keys, const char *key, unsigned line,
+                         const struct cli_option **out, struct fault *fault)
+{
+    struct nearest nearest = {.word = key};
+    for (; keys->name != NULL; keys++) {
+        if (keys->arg == NULL || strcmp(keys->name, "config") == 0)
+            continue;
+        if (strcmp(keys->name, key) == 0) {
+            *out = keys;
+            return ERR_OK;
+        }
+        nearest_offer(&nearest, keys->name);
+    }
+    if (nearest.best == NULL)
+        FAIL(at_line(fault, line), ERR_CONFIG, "unknown setting \"%.60s\"", key);
+    FAIL(at_line(fault, line), ERR_CONFIG, "unknown setting \"%.60s\"; did you mean \"%s\"?", key,
+         nearest.best);
+}
+
+/* Without blanks at both ends, in place. */
+static char *trim(char *text)
+{
+    while (isspace((unsigned char)*text))
+        text++;
+    size_t len = strlen(text);
+    while (len > 0 && isspace((unsigned char)text[len - 1]))
+        text[--len] = '\0';
+    return text;
+}
+
+static enum err take_line(char *text, const struct cli_option *keys, unsigned line,
+                          struct settings_file *file, struct fault *fault)
+{
+    text = trim(text);
+    if (text[0] == '\0' || text[0] == '#' || text[0] == ';')
+        return ERR_OK;
+    if (text[0] == '[')
+        FAIL(at_line(fault, line), ERR_CONFIG, "this file has no sections");
+    char *equals = strchr(text, '=');
+    if (equals == NULL)
+        FAIL(at_line(fault, line), ERR_CONFIG, "not of the form key = value");
+    *equals = '\0';
+    const char *key = trim(text);
+    const char *value = trim(equals + 1);
+    const struct cli_option *option = NULL;
+    TRY(find_key(keys, key, line, &option, fault));
+    if (value[0] == '\0')
+        FAIL(at_line(fault, line), ERR_CONFIG, "%s has no value", key);
+    for (size_t i = 0; i < file->count; i++) {
+        if (!option->repeated && strcmp(file->entry[i].key, key) == 0)
+            FAIL(at_line(fault, line), ERR_CONFIG, "%s is there twice", key);
+    }
+    if (file->count == SETTINGS_ENTRIES_MAX)
+        FAIL(at_line(fault, line), ERR_CONFIG, "more than %d settings", SETTINGS_ENTRIES_MAX);
+    file->entry[file->count].key = key;
+    file->entry[file->count++].value = value;
+    return ERR_OK;
+}
+
+enum err settings_file_parse(struct bytes text, const struct cli_option *keys,
+                             struct settings_file *out, struct fault *fault)
+{
+    CLEANUP(settings_file_free) struct settings_file file = {0};
+    if (text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL)
+        FAIL(fault, ERR_CONFIG, "a NUL byte: this is no text");
+    TRY(buf_append(&file.text, text));
+    if (buf_text(&file.text) == NULL)
+        FAIL(fault, ERR_NO_MEMORY, "no memory for the settings");
+    unsigned line = 1;
+    for (char *next = (char *)file.text.ptr; next != NULL; line++) {
+        char *current = next;
+        next = strchr(current, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        TRY(take_line(current, keys, line, &file, fault));
+    }
+    *out = file;
+    file = (struct settings_file){0};
+    return ERR_OK;
+}

@@ -1,0 +1,265 @@
+/* `vouchsafe grant ...`: which image, or which signer, gets which secret. */
+#include <stdio.h>
+
+#include "api.h"
+#include "command.h"
+#include "common/attdoc.h"
+#include "common/codec.h"
+#include "common/protocol.h"
+#include "show.h"
+
+#define PATH_GRANTS "/v1/admin/grants"
+
+/* ---- what is asked ---- */
+
+static enum err set_pcr_option(json_t *params, const char *name, const struct cli_args *args,
+                               const char *option, struct fault *fault)
+{
+    uint8_t value[ATTDOC_PCR_LEN];
+    const char *hex = cli_args_value(args, option);
+    if (hex == NULL)
+        return ERR_OK;
+    if (hex_decode(bytes_of_text(hex), value, sizeof value) != ERR_OK)
+        FAIL(fault, ERR_USAGE, "--%s takes exactly %d hex digits", option, 2 * ATTDOC_PCR_LEN);
+    return api_set_base64(params, name, bytes_of(value, sizeof value));
+}
+
+/* AWS, "Cryptographic attestation": PCR3 is SHA-384 over 48 zero bytes and the role's
+ * ARN, PCR4 the same over the parent instance's id. */
+static enum err set_extended(json_t *params, const char *name, const char *text,
+                             struct fault *fault)
+{
+    static const uint8_t zeros[ATTDOC_PCR_LEN];
+    uint8_t digest[SHA384_LEN];
+    CLEANUP(buf_free) struct buf input = {0};
+    if (json_object_get(params, name) != NULL)
+        FAIL(fault, ERR_USAGE, "%s was given as a value and by name: give one of them", name);
+    TRY(buf_append(&input, bytes_of(zeros, sizeof zeros)));
+    TRY(buf_append_text(&input, text));
+    TRY(digest_sha384(bytes_of_buf(&input), digest));
+    return api_set_base64(params, name, bytes_of(digest, sizeof digest));
+}
+
+static enum err set_parent(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    const char *role = cli_args_value(args, "role");
+    const char *instance = cli_args_value(args, "instance");
+    TRY(set_pcr_option(params, "role_pcr3", args, "role-pcr3", fault));
+    TRY(set_pcr_option(params, "instance_pcr4", args, "instance-pcr4", fault));
+    if (role != NULL && (strncmp(role, "arn:", 4) != 0 || strstr(role, ":role/") == NULL))
+        FAIL(fault, ERR_USAGE, "--role takes a role's ARN, arn:aws:iam::ACCOUNT:role/NAME");
+    if (instance != NULL && strncmp(instance, "i-", 2) != 0)
+        FAIL(fault, ERR_USAGE, "--instance takes an instance id, i-...");
+    if (role != NULL)
+        TRY(set_extended(params, "role_pcr3", role, fault));
+    return instance == NULL ? ERR_OK : set_extended(params, "instance_pcr4", instance, fault);
+}
+
+static enum err set_application(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    uint8_t value[PROTOCOL_APPLICATION_MAX];
+    const char *hex = cli_args_value(args, "application");
+    if (hex == NULL)
+        return ERR_OK;
+    const size_t len = strlen(hex) / 2;
+    if (len < 1 || len > sizeof value || hex_decode(bytes_of_text(hex), value, len) != ERR_OK)
+        FAIL(fault, ERR_USAGE, "--application takes 1 to %zu bytes of hex", sizeof value);
+    return api_set_base64(params, "application", bytes_of(value, len));
+}
+
+static enum err set_versions(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    size_t next = 0;
+    for (const char *version; (version = cli_args_next(args, "allow-version", &next)) != NULL;) {
+        uint64_t number;
+        if (!cli_uint_parse(bytes_of_text(version), PROTOCOL_VERSION_MAX, &number) || number == 0)
+            FAIL(fault, ERR_USAGE, "--allow-version takes a version number, not \"%s\"", version);
+        TRY(buf_append_format(&text, "%s%llu", text.len == 0 ? "" : ",",
+                              (unsigned long long)number));
+    }
+    if (text.len == 0)
+        return ERR_OK;
+    return api_set(params, "versions", json_stringn((const char *)text.ptr, text.len));
+}
+
+static enum err set_subject(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    const bool signer = cli_args_has(args, "signer-pcr8") || cli_args_has(args, "signer-pcr1");
+    if (cli_args_has(args, "image") == signer)
+        FAIL(fault, ERR_USAGE,
+             "give either --image IMAGE, or --signer-pcr8 HEX and --signer-pcr1 HEX");
+    if (cli_args_has(args, "signer-pcr8") != cli_args_has(args, "signer-pcr1"))
+        FAIL(fault, ERR_USAGE,
+             "--signer-pcr8 and --signer-pcr1 belong together: PCR8 alone says who signed, not "
+             "which kernel runs");
+    TRY(api_set_option(params, "image", args, "image"));
+    TRY(api_set_option(params, "measurement", args, "measurement"));
+    TRY(set_pcr_option(params, "signer_pcr8", args, "signer-pcr8", fault));
+    return set_pcr_option(params, "signer_pcr1", args, "signer-pcr1", fault);
+}
+
+static enum err set_grant(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    uint64_t quota = 0;
+    TRY(api_set(params, "secret", json_string(args->operands[0])));
+    TRY(set_subject(params, args, fault));
+    TRY(set_parent(params, args, fault));
+    TRY(set_application(params, args, fault));
+    TRY(set_versions(params, args, fault));
+    TRY(api_set_option(params, "region", args, "region"));
+    TRY(api_set_option(params, "not_before", args, "not-before"));
+    TRY(api_set_option(params, "not_after", args, "not-after"));
+    TRY(cli_args_uint(args, "quota", 1, UINT32_MAX, &quota, fault));
+    return quota == 0 ? ERR_OK : api_set(params, "quota", json_integer((json_int_t)quota));
+}
+
+/* ---- what is shown ---- */
+
+/* Conditions besides the image, in words. */
+static enum err describe(json_t *grant)
+{
+    static const char *const shown[] = {"measurement", "region",     "application", "versions",
+                                        "quota",       "not_before", "not_after",   "pcr1",
+                                        "pcr3",        "pcr4",       "pcr8"};
+    CLEANUP(json_decrefp) json_t *conditions = json_object();
+    for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+        json_t *value = json_object_get(grant, shown[i]);
+        const char *text = json_string_value(value);
+        char cut[24];
+        if (value == NULL || (json_is_array(value) && json_array_size(value) == 0))
+            continue;
+        if (text != NULL && strlen(text) == 2 * ATTDOC_PCR_LEN) {
+            snprintf(cut, sizeof cut, "%.12s...", text);
+            TRY(api_set(conditions, shown[i], json_string(cut)));
+            continue;
+        }
+        TRY(api_set(conditions, shown[i], json_incref(value)));
+    }
+    return api_set(grant, "conditions", TAKE(conditions));
+}
+
+static enum err print_result(const struct cli_args *args, const json_t *answer)
+{
+    if (cli_args_has(args, "json"))
+        return cli_print_json(answer);
+    json_t *grant = json_object_get(answer, "grant");
+    const char *image = show_text(grant, "image");
+    CLEANUP(buf_free) struct buf line = {0};
+    TRY(buf_append_format(&line, "%s grant %lld: %s to %s%s", show_text(answer, "result"),
+                          (long long)json_integer_value(json_object_get(grant, "id")),
+                          show_text(grant, "secret"), image[0] == '\0' ? "a signer" : "image ",
+                          image));
+    cli_print_text(bytes_of_buf(&line), stdout);
+    putchar('\n');
+    return ERR_OK;
+}
+
+/* ---- the commands ---- */
+
+static enum err add_run(const struct cli_args *args, struct fault *fault)
+{
+    CLEANUP(api_free) struct api api = {0};
+    CLEANUP(json_decrefp) json_t *params = json_object();
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    TRY(set_grant(params, args, fault));
+    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
+    TRY(api_call(&api, "POST", PATH_GRANTS, params, &answer, fault));
+    return print_result(args, answer);
+}
+
+static enum err list_run(const struct cli_args *args, struct fault *fault)
+{
+    static const struct show_column columns[] = {
+        {"ID", "id"},           {"SECRET", "secret"},
+        {"IMAGE", "image"},     {"CONDITIONS", "conditions"},
+        {"CREATED", "created"},
+    };
+    CLEANUP(api_free) struct api api = {0};
+    CLEANUP(json_decrefp) json_t *params = json_object();
+    CLEANUP(json_decrefp) json_t *rows = NULL;
+    TRY(api_set_option(params, "secret", args, "secret"));
+    TRY(api_set_option(params, "image", args, "image"));
+    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
+    TRY(api_list(&api, PATH_GRANTS, params, "after", "grants", &rows, fault));
+    if (cli_args_has(args, "json"))
+        return cli_print_json(rows);
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        TRY(describe(json_array_get(rows, i)));
+    return show_table(rows, columns, ARRAY_LEN(columns));
+}
+
+static enum err remove_run(const struct cli_args *args, struct fault *fault)
+{
+    CLEANUP(api_free) struct api api = {0};
+    CLEANUP(json_decrefp) json_t *params = json_object();
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    uint64_t id;
+    if (!cli_uint_parse(bytes_of_text(args->operands[0]), INT64_MAX, &id) || id == 0)
+        FAIL(fault, ERR_USAGE, "a grant's number is expected, as grant list shows it");
+    TRY(api_set(params, "id", json_integer((json_int_t)id)));
+    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
+    TRY(api_call(&api, "POST", PATH_GRANTS "/remove", params, &answer, fault));
+    return print_result(args, answer);
+}
+
+static const struct cli_option add_options[] = {
+    {.name = "image", .arg = "IMAGE", .help = "to every measurement of this image that counts"},
+    {.name = "measurement", .arg = "VERSION", .help = "to this one build of the image only"},
+    {.name = "signer-pcr8",
+     .arg = "HEX",
+     .help = "instead of an image: to whatever this certificate signed, with --signer-pcr1"},
+    {.name = "signer-pcr1", .arg = "HEX", .help = "... and this kernel boots"},
+    {.name = "role", .arg = "ARN", .help = "the parent instance has this IAM role (PCR3)"},
+    {.name = "role-pcr3", .arg = "HEX", .help = "the same as a value"},
+    {.name = "instance", .arg = "ID", .help = "the parent is this instance (PCR4)"},
+    {.name = "instance-pcr4", .arg = "HEX", .help = "the same as a value"},
+    {.name = "region", .arg = "REGION", .help = "in this AWS region"},
+    {.name = "application", .arg = "HEX", .help = "with these application bytes in user_data"},
+    {.name = "quota", .arg = "N", .help = "for at most N enclaves"},
+    {.name = "allow-version",
+     .arg = "N",
+     .help = "of this older version too, besides the current one; may be repeated",
+     .repeated = true},
+    {.name = "not-before", .arg = "TIME", .help = "not before (RFC 3339, UTC)"},
+    {.name = "not-after", .arg = "TIME", .help = "not after (RFC 3339, UTC)"},
+    API_OPTIONS};
+
+static const struct cli_option list_options[] = {
+    {.name = "secret", .arg = "SECRET", .help = "of this secret only"},
+    {.name = "image", .arg = "IMAGE", .help = "to this image only"},
+    API_OPTIONS};
+
+static const struct cli_option remove_options[] = {API_OPTIONS};
+
+const struct cli_command cmd_grant_add = {
+    .name = "grant add",
+    .operands = "SECRET",
+    .summary = "give a secret to an image",
+    .details = "Gives a secret to the enclaves of an image, under all conditions that are named.\n"
+               "Without a grant nobody gets a secret. The same grant again changes nothing.",
+    .options = add_options,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = add_run,
+};
+
+const struct cli_command cmd_grant_list = {
+    .name = "grant list",
+    .operands = "",
+    .summary = "list grants that are in force",
+    .options = list_options,
+    .operands_min = 0,
+    .operands_max = 0,
+    .run = list_run,
+};
+
+const struct cli_command cmd_grant_remove = {
+    .name = "grant remove",
+    .operands = "ID",
+    .summary = "take a grant back",
+    .options = remove_options,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = remove_run,
+};

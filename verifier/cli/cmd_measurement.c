@@ -1,0 +1,331 @@
+/* `vouchsafe measurement ...`: which builds there are and which of them count. */
+#include <stdio.h>
+
+#include "api.h"
+#include "command.h"
+#include "common/codec.h"
+#include "common/protocol.h"
+#include "show.h"
+#include "verifier/measure/nitro_json.h"
+
+#define PATH_LIST "/v1/admin/measurements"
+#define PATH_SHOW "/v1/admin/measurement"
+
+/* ---- what is asked ---- */
+
+/* IMAGE@VERSION, the first operand, as the two parameters of the API. */
+static enum err set_build(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    char image[PROTOCOL_IMAGE_MAX + 1];
+    char version[PROTOCOL_IMAGE_MAX + 1];
+    TRY(protocol_build_split(args->operands[0], image, version, fault));
+    TRY(api_set(params, "image", json_string(image)));
+    return api_set(params, "version", json_string(version));
+}
+
+static enum err set_pcr(json_t *pcrs, const char *text, struct fault *fault)
+{
+    const char *equals = strchr(text, '=');
+    uint8_t value[ATTDOC_PCR_LEN];
+    char name[4];
+    uint64_t index;
+    if (equals == NULL ||
+        !cli_uint_parse(bytes_of(text, (size_t)(equals - text)), ATTDOC_PCR_COUNT - 1, &index))
+        FAIL(fault, ERR_USAGE, "--pcr takes N=HEX with N from 0 to %d, not \"%s\"",
+             ATTDOC_PCR_COUNT - 1, text);
+    if (hex_decode(bytes_of_text(equals + 1), value, sizeof value) != ERR_OK)
+        FAIL(fault, ERR_USAGE, "--pcr %u=HEX takes exactly %d hex digits", (unsigned)index,
+             2 * ATTDOC_PCR_LEN);
+    snprintf(name, sizeof name, "%u", (unsigned)index);
+    if (json_object_get(pcrs, name) != NULL)
+        FAIL(fault, ERR_USAGE, "--pcr %s=... was given twice", name);
+    return api_set(pcrs, name, json_string(equals + 1));
+}
+
+/* The digest says later which text this was read from. */
+static enum err set_provenance(json_t *params, const char *provenance, struct bytes input)
+{
+    uint8_t digest[SHA256_LEN];
+    char hex[2 * SHA256_LEN + 1];
+    CLEANUP(buf_free) struct buf text = {0};
+    TRY(digest_sha256(input, digest));
+    hex_encode(bytes_of(digest, sizeof digest), hex);
+    TRY(buf_append_format(&text, "%s; input SHA-256=%s", provenance, hex));
+    return api_set(params, "provenance", json_stringn((const char *)text.ptr, text.len));
+}
+
+static enum err set_pcrs_from(json_t *params, json_t *pcrs, const char *path, struct fault *fault)
+{
+    CLEANUP(buf_free) struct buf input = {0};
+    struct nitro_measurements measured;
+    TRY(cli_read_file(path, NITRO_JSON_INPUT_MAX + 1, &input, fault));
+    TRY(nitro_json_parse(bytes_of_buf(&input), &measured, fault));
+    for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
+        char name[4];
+        char hex[2 * ATTDOC_PCR_LEN + 1];
+        if ((measured.present >> i & 1) == 0)
+            continue;
+        snprintf(name, sizeof name, "%u", i);
+        hex_encode(bytes_of(measured.pcr[i], ATTDOC_PCR_LEN), hex);
+        TRY(api_set(pcrs, name, json_string(hex)));
+    }
+    return set_provenance(params, measured.provenance, bytes_of_buf(&input));
+}
+
+static enum err set_pcrs(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    json_t *pcrs = json_object();
+    const char *from = cli_args_value(args, "from");
+    TRY(api_set(params, "pcrs", pcrs));
+    if ((from != NULL) == cli_args_has(args, "pcr"))
+        FAIL(fault, ERR_USAGE, "give either --from FILE or --pcr N=HEX for each PCR");
+    if (from != NULL)
+        return set_pcrs_from(params, pcrs, from, fault);
+    size_t next = 0;
+    for (const char *pcr; (pcr = cli_args_next(args, "pcr", &next)) != NULL;)
+        TRY(set_pcr(pcrs, pcr, fault));
+    return ERR_OK;
+}
+
+static enum err set_labels(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    size_t next = 0;
+    json_t *labels = json_object();
+    TRY(api_set(params, "labels", labels));
+    for (const char *label; (label = cli_args_next(args, "label", &next)) != NULL;) {
+        char name[128];
+        const char *equals = strchr(label, '=');
+        const size_t len = equals == NULL ? 0 : (size_t)(equals - label);
+        if (len < 1 || len >= sizeof name || !utf8_valid(bytes_of_text(label)))
+            FAIL(fault, ERR_USAGE, "--label takes NAME=VALUE, not \"%s\"", label);
+        memcpy(name, label, len);
+        name[len] = '\0';
+        if (json_object_get(labels, name) != NULL)
+            FAIL(fault, ERR_USAGE, "--label %s=... was given twice", name);
+        TRY(api_set(labels, name, json_string(equals + 1)));
+    }
+    return ERR_OK;
+}
+
+static enum err set_new(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    TRY(set_build(params, args, fault));
+    TRY(set_pcrs(params, args, fault));
+    TRY(set_labels(params, args, fault));
+    TRY(api_set_option(params, "kind", args, "kind"));
+    TRY(api_set_option(params, "not_before", args, "not-before"));
+    TRY(api_set_option(params, "not_after", args, "not-after"));
+    if (cli_args_has(args, "debug"))
+        TRY(api_set(params, "debug", json_true()));
+    if (cli_args_has(args, "draft"))
+        TRY(api_set(params, "draft", json_true()));
+    return ERR_OK;
+}
+
+/* ---- what is shown ---- */
+
+/* "added payments@1.4.2 (active)" */
+static enum err print_result(const struct cli_args *args, const json_t *answer)
+{
+    if (cli_args_has(args, "json"))
+        return cli_print_json(answer);
+    const json_t *m = json_object_get(answer, "measurement");
+    CLEANUP(buf_free) struct buf line = {0};
+    TRY(buf_append_format(&line, "%s %s@%s (%s)", show_text(answer, "result"),
+                          show_text(m, "image"), show_text(m, "version"), show_text(m, "state")));
+    cli_print_text(bytes_of_buf(&line), stdout);
+    putchar('\n');
+    return ERR_OK;
+}
+
+static enum err print_one(const json_t *m)
+{
+    static const struct show_column columns[] = {
+        {"image", "image"},
+        {"version", "version"},
+        {"state", "state"},
+        {"kind", "kind"},
+        {"debug", "debug"},
+        {"not before", "not_before"},
+        {"not after", "not_after"},
+        {"created", "created"},
+        {"labels", "labels"},
+        {"provenance", "provenance"},
+        {"root (SHA-256)", "root_sha256"},
+    };
+    const char *index;
+    const json_t *value;
+    TRY(show_object(m, columns, ARRAY_LEN(columns)));
+    json_object_foreach(json_object_get(m, "pcrs"), index, value)
+    {
+        char name[16];
+        char path[16];
+        snprintf(name, sizeof name, "PCR%.8s", index);
+        snprintf(path, sizeof path, "pcrs.%.8s", index);
+        const struct show_column pcr = {name, path};
+        TRY(show_object(m, &pcr, 1));
+    }
+    return ERR_OK;
+}
+
+/* ---- the commands ---- */
+
+static enum err add_run(const struct cli_args *args, struct fault *fault)
+{
+    CLEANUP(api_free) struct api api = {0};
+    CLEANUP(json_decrefp) json_t *params = json_object();
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    TRY(set_new(params, args, fault));
+    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
+    TRY(api_call(&api, "POST", PATH_LIST, params, &answer, fault));
+    return print_result(args, answer);
+}
+
+static enum err list_run(const struct cli_args *args, struct fault *fault)
+{
+    static const struct show_column columns[] = {
+        {"IMAGE", "image"}, {"VERSION", "version"}, {"STATE", "state"}, {"DEBUG", "debug"},
+        {"KIND", "kind"},   {"CREATED", "created"}, {"PCR0", "pcrs.0"},
+    };
+    CLEANUP(api_free) struct api api = {0};
+    CLEANUP(json_decrefp) json_t *params = json_object();
+    CLEANUP(json_decrefp) json_t *rows = NULL;
+    TRY(api_set_option(params, "image", args, "image"));
+    TRY(api_set_option(params, "state", args, "in-state"));
+    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
+    TRY(api_list(&api, PATH_LIST, params, "after", "measurements", &rows, fault));
+    if (cli_args_has(args, "json"))
+        return cli_print_json(rows);
+    return show_table(rows, columns, ARRAY_LEN(columns));
+}
+
+static enum err show_run(const struct cli_args *args, struct fault *fault)
+{
+    CLEANUP(api_free) struct api api = {0};
+    CLEANUP(json_decrefp) json_t *params = json_object();
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    TRY(set_build(params, args, fault));
+    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
+    TRY(api_call(&api, "GET", PATH_SHOW, params, &answer, fault));
+    const json_t *m = json_object_get(answer, "measurement");
+    return cli_args_has(args, "json") ? cli_print_json(m) : print_one(m);
+}
+
+static enum err change_state(const struct cli_args *args, const char *path, struct fault *fault)
+{
+    CLEANUP(api_free) struct api api = {0};
+    CLEANUP(json_decrefp) json_t *params = json_object();
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    TRY(set_build(params, args, fault));
+    TRY(api_set_option(params, "reason", args, "reason"));
+    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
+    TRY(api_call(&api, "POST", path, params, &answer, fault));
+    return print_result(args, answer);
+}
+
+static enum err activate_run(const struct cli_args *args, struct fault *fault)
+{
+    return change_state(args, PATH_LIST "/activate", fault);
+}
+
+static enum err deprecate_run(const struct cli_args *args, struct fault *fault)
+{
+    return change_state(args, PATH_LIST "/deprecate", fault);
+}
+
+static enum err revoke_run(const struct cli_args *args, struct fault *fault)
+{
+    return change_state(args, PATH_LIST "/revoke", fault);
+}
+
+static const struct cli_option add_options[] = {
+    {.name = "from",
+     .arg = "FILE|-",
+     .help = "read the PCRs from what nitro-cli build-enclave or describe-eif printed"},
+    {.name = "pcr",
+     .arg = "N=HEX",
+     .help = "one PCR, 96 hex digits; may be repeated",
+     .repeated = true},
+    {.name = "draft", .help = "make it a draft, which matches nothing until it is activated"},
+    {.name = "debug",
+     .help = "for debug-mode enclaves, in a development store: PCR3 or PCR4 only, by --pcr"},
+    {.name = "kind", .arg = "KIND", .help = "enclave (default) or nitrotpm"},
+    {.name = "label",
+     .arg = "NAME=VALUE",
+     .help = "a note, such as a commit; may be repeated",
+     .repeated = true},
+    {.name = "not-before", .arg = "TIME", .help = "matches nothing before (RFC 3339, UTC)"},
+    {.name = "not-after", .arg = "TIME", .help = "matches nothing after (RFC 3339, UTC)"},
+    API_OPTIONS};
+
+static const struct cli_option list_options[] = {
+    {.name = "image", .arg = "IMAGE", .help = "of this image only"},
+    {.name = "in-state", .arg = "STATE", .help = "draft, active, deprecated or revoked"},
+    API_OPTIONS};
+
+static const struct cli_option show_options[] = {API_OPTIONS};
+
+static const struct cli_option state_options[] = {
+    {.name = "reason", .arg = "TEXT", .help = "goes into the audit record"}, API_OPTIONS};
+
+const struct cli_command cmd_measurement_add = {
+    .name = "measurement add",
+    .operands = "IMAGE@VERSION",
+    .summary = "register a build by its PCRs",
+    .details = "Registers one build of an image: its PCR0, PCR1 and PCR2 together, which never\n"
+               "change afterwards. Registering the same again changes nothing and succeeds.",
+    .options = add_options,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = add_run,
+};
+
+const struct cli_command cmd_measurement_list = {
+    .name = "measurement list",
+    .operands = "",
+    .summary = "list measurements",
+    .options = list_options,
+    .operands_min = 0,
+    .operands_max = 0,
+    .run = list_run,
+};
+
+const struct cli_command cmd_measurement_show = {
+    .name = "measurement show",
+    .operands = "IMAGE@VERSION",
+    .summary = "show one measurement whole",
+    .options = show_options,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = show_run,
+};
+
+const struct cli_command cmd_measurement_activate = {
+    .name = "measurement activate",
+    .operands = "IMAGE@VERSION",
+    .summary = "make a draft or deprecated measurement count",
+    .options = state_options,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = activate_run,
+};
+
+const struct cli_command cmd_measurement_deprecate = {
+    .name = "measurement deprecate",
+    .operands = "IMAGE@VERSION",
+    .summary = "let a measurement work on, with a warning",
+    .options = state_options,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = deprecate_run,
+};
+
+const struct cli_command cmd_measurement_revoke = {
+    .name = "measurement revoke",
+    .operands = "IMAGE@VERSION",
+    .summary = "refuse a measurement for good, whatever else matches",
+    .options = state_options,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = revoke_run,
+};
