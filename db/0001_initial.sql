@@ -139,8 +139,8 @@ CREATE TABLE secret_grant (
     CHECK ((image_id IS NULL) = (pcr8 IS NOT NULL AND pcr1 IS NOT NULL))
 ) STRICT;
 
--- [policy] kind: 1 receipt, 2 sealing, 3 issuer (public only); delegation: the COSE
--- message for a receipt key; state: 1 current, 2 retired.
+-- [policy] kind: 1 receipt, 2 sealing, 3 issuer (public only), 4 a receipt key's past
+-- delegation; delegation: the COSE message for a receipt key; state: 1 current, 2 retired.
 CREATE TABLE own_key (
     id         INTEGER PRIMARY KEY,
     revision   INTEGER NOT NULL,

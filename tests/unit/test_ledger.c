@@ -80,7 +80,8 @@ START_TEST(wrong_builds)
     TAMPERED("UPDATE measurement SET root = zeroblob(32) WHERE id = 1", "measurement 1");
     TAMPERED("UPDATE measurement SET not_before_ms = NULL, not_after_ms = 1 WHERE id = 1",
              "measurement 1");
-    TAMPERED("UPDATE measurement SET pcrs = pcrs || x'00' WHERE id = 1", "measurement 1");
+    TAMPERED("UPDATE measurement SET pcrs = CAST(pcrs || x'00' AS BLOB) WHERE id = 1",
+             "measurement 1");
     TAMPERED("UPDATE measurement SET version = '1.4.3' WHERE id = 1", "measurement 1");
 }
 END_TEST
@@ -103,7 +104,8 @@ END_TEST
 START_TEST(wrong_own_keys)
 {
     TAMPERED("UPDATE own_key SET spki = zeroblob(length(spki)) WHERE kind = 3", "own_key 3");
-    TAMPERED("UPDATE own_key SET delegation = delegation || x'00' WHERE kind = 1", "own_key 1");
+    TAMPERED("UPDATE own_key SET delegation = CAST(delegation || x'00' AS BLOB) WHERE kind = 1",
+             "own_key 1");
     TAMPERED("UPDATE own_key SET sealed = (SELECT sealed FROM own_key WHERE kind = 2)"
              " WHERE kind = 1",
              "own_key 1");

@@ -130,7 +130,12 @@ struct policy_grant {
     uint64_t created_ms;
 };
 
-enum own_key_kind { OWN_KEY_RECEIPT = 1, OWN_KEY_SEALING = 2, OWN_KEY_ISSUER = 3 };
+enum own_key_kind {
+    OWN_KEY_RECEIPT = 1,
+    OWN_KEY_SEALING = 2,
+    OWN_KEY_ISSUER = 3,
+    OWN_KEY_PAST_DELEGATION = 4, /* of a receipt key, replaced by a newer: for auditors */
+};
 
 struct policy_own_key {
     enum own_key_kind kind;

@@ -310,7 +310,7 @@ SHAPE(grant, grant_consistent);
 /* --- The server's own keys --- */
 
 static const struct column own_key_columns[] = {
-    UINT(own_key, kind, OWN_KEY_RECEIPT, OWN_KEY_ISSUER),
+    UINT(own_key, kind, OWN_KEY_RECEIPT, OWN_KEY_PAST_DELEGATION),
     UINT(own_key, version, 1, UINT32_MAX),
     BUF(own_key, spki, row_buf, 1, OWN_KEY_MAX),
     BUF(own_key, sealed, row_optional_buf, 1, OWN_KEY_MAX),
@@ -323,8 +323,9 @@ static const struct column own_key_columns[] = {
 static bool own_key_consistent(const void *row)
 {
     const struct policy_own_key *key = row;
-    return (key->kind == OWN_KEY_ISSUER) == (key->sealed.len == 0) &&
-           (key->kind == OWN_KEY_RECEIPT || key->delegation.len == 0);
+    const bool private = key->kind == OWN_KEY_RECEIPT || key->kind == OWN_KEY_SEALING;
+    const bool delegated = key->kind == OWN_KEY_RECEIPT || key->kind == OWN_KEY_PAST_DELEGATION;
+    return private == (key->sealed.len > 0) && (delegated || key->delegation.len == 0);
 }
 SHAPE(own_key, own_key_consistent);
 

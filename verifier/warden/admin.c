@@ -312,6 +312,8 @@ enum err admin_handle(struct warden *warden, const struct warden_request *reques
     }
     if (fault->code != err)
         fault_set(fault, err, "%s", err_sentence(err));
+    if (err == ERR_UNAUTHENTICATED && !warden_may_log_rejection(warden, call.now_ms))
+        return err;
     log_fault(LOG_LEVEL_WARN, "admin.refused", fault, "req=%s peer=%s person=%s op=%s",
               LOG_Q(request->request_id), LOG_Q(request->peer),
               call.person[0] == '\0' ? "-" : LOG_Q(call.person),

@@ -95,7 +95,7 @@ static enum err set_delegations(struct admin_call *call, json_t *out)
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
     for (uint64_t id = 1; id <= policy_own_key_count(policy) && err == ERR_OK; id++) {
         const struct policy_own_key *key = policy_own_key_get(policy, id);
-        if (key->kind == OWN_KEY_RECEIPT &&
+        if (key->delegation.len > 0 &&
             json_array_append_new(delegations, admin_base64(bytes_of_buf(&key->delegation))) != 0)
             err = ERR_NO_MEMORY;
     }

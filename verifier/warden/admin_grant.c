@@ -5,6 +5,7 @@
 #include "admin.h"
 #include "admin_list.h"
 #include "common/codec.h"
+#include "common/json_reader.h"
 
 static void grant_free(struct policy_grant *grant)
 {
@@ -45,8 +46,10 @@ static enum err set_conditions(json_t *object, const struct policy_grant *g)
     return ERR_OK;
 }
 
-static enum err show_grant(const struct policy *policy, uint64_t id, json_t *object)
+static enum err show_grant(const struct policy *policy, uint64_t id, const void *context,
+                           json_t *object)
 {
+    (void)context;
     const struct policy_grant *g = policy_grant_get(policy, id);
     const struct policy_image *image = policy_image_get(policy, g->image_id);
     const struct policy_measurement *m = policy_measurement_get(policy, g->measurement_id);
@@ -70,7 +73,7 @@ static enum err answer_grant(struct admin_call *call, uint64_t id, const char *r
     TRY(admin_set(out, "grant", object));
     TRY(admin_set(out, "result", json_string(result)));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = show_grant(policy, id, object);
+    const enum err err = show_grant(policy, id, NULL, object);
     quota = policy_grant_get(policy, id)->quota;
     ledger_done(call->warden->ledger);
     TRY(err);
@@ -240,6 +243,21 @@ static enum err prepare_grant(struct admin_call *call, const struct policy *poli
     return ledger_change_add(change, POLICY_GRANT, *id, &columns);
 }
 
+/* For the record: what the grant demands, as the API shows it, so that an auditor can tell
+ * a narrow grant from an open one. */
+static enum err describe_conditions(const struct grant_names *names, const struct policy_grant *g,
+                                    struct buf *text)
+{
+    CLEANUP(json_decrefp) json_t *conditions = json_object();
+    if (conditions == NULL)
+        return ERR_NO_MEMORY;
+    TRY(set_conditions(conditions, g));
+    if (names->measurement[0] != '\0')
+        TRY(admin_set(conditions, "measurement", json_string(names->measurement)));
+    TRY(json_append(text, conditions));
+    return buf_text(text) == NULL ? ERR_NO_MEMORY : ERR_OK;
+}
+
 enum err admin_grant_add(struct admin_call *call, json_t *out)
 {
     CLEANUP(ledger_change_free) struct ledger_change change = {0};
@@ -259,7 +277,14 @@ enum err admin_grant_add(struct admin_call *call, json_t *out)
     }
     snprintf(object, sizeof object, "%llu: %s to %s%s", (unsigned long long)id, names.secret,
              names.image[0] == '\0' ? "a signer" : "image ", names.image);
-    const struct audit_event event = admin_event(call, revision + 1, object, "");
+    CLEANUP(buf_free) struct buf conditions = {0};
+    const enum err described = describe_conditions(&names, &g, &conditions);
+    if (described != ERR_OK) {
+        ledger_abandon(call->warden->ledger);
+        return described;
+    }
+    const struct audit_event event =
+        admin_event(call, revision + 1, object, (const char *)conditions.ptr);
     TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
     return answer_grant(call, id, "added", out);
 }

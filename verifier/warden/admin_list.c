@@ -6,12 +6,12 @@
 #include "common/codec.h"
 
 static enum err append_row(const struct policy *policy, uint64_t id, admin_show_fn *show,
-                           json_t *rows)
+                           const void *context, json_t *rows)
 {
     json_t *object = json_object();
     if (json_array_append_new(rows, object) != 0)
         return ERR_NO_MEMORY;
-    return show(policy, id, object);
+    return show(policy, id, context, object);
 }
 
 enum err admin_list(struct admin_call *call, const struct policy *policy, const char *member,
@@ -32,7 +32,7 @@ enum err admin_list(struct admin_call *call, const struct policy *policy, const 
             continue;
         if (json_array_size(rows) == limit)
             return admin_set(out, "next", json_integer((json_int_t)(id - 1)));
-        TRY(append_row(policy, id, show, rows));
+        TRY(append_row(policy, id, show, context, rows));
     }
     return ERR_OK;
 }

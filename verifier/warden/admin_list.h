@@ -8,7 +8,8 @@
 #define ADMIN_LIMIT_MAX     1000
 
 typedef bool admin_wanted_fn(const struct policy *policy, uint64_t id, const void *context);
-typedef enum err admin_show_fn(const struct policy *policy, uint64_t id, json_t *object);
+typedef enum err admin_show_fn(const struct policy *policy, uint64_t id, const void *context,
+                               json_t *object);
 
 /* Sets `member` to the wanted rows after parameter `after`, at most `limit` of them,
  * and `next` where there are more.  `wanted` may be NULL: all.  Under ledger_read. */

@@ -1,5 +1,6 @@
 /* Images and measurements: what builds there are and which of them count. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "admin.h"
@@ -49,9 +50,11 @@ static enum err set_labels(json_t *object, struct bytes encoded)
     }
 }
 
-static enum err show_measurement(const struct policy *policy, uint64_t id, json_t *object)
+static enum err show_measurement(const struct policy *policy, uint64_t id, const void *context,
+                                 json_t *object)
 {
     const struct policy_measurement *m = policy_measurement_get(policy, id);
+    (void)context;
     TRY(admin_set(object, "id", json_integer((json_int_t)id)));
     TRY(admin_set(object, "image", json_string(policy_image_get(policy, m->image_id)->name)));
     TRY(admin_set(object, "version", json_string(m->version)));
@@ -78,7 +81,7 @@ static enum err answer_measurement(struct admin_call *call, uint64_t id, const c
     if (result != NULL)
         TRY(admin_set(out, "result", json_string(result)));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = show_measurement(policy, id, object);
+    const enum err err = show_measurement(policy, id, NULL, object);
     ledger_done(call->warden->ledger);
     return err;
 }
@@ -277,6 +280,27 @@ static enum err insert_measurement(struct admin_call *call, const struct policy 
                              &columns);
 }
 
+/* The same values again under the same name: no change, if what was asked for is what is
+ * there.  A pipeline that is told `unchanged` may rely on it. */
+static enum err check_unchanged(struct admin_call *call, const char *image,
+                                const struct policy_measurement *old,
+                                const struct policy_measurement *m)
+{
+    if (old->not_before_ms != m->not_before_ms || old->not_after_ms != m->not_after_ms)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "not_after"), ERR_EXISTS,
+             "%s@%s exists with another window of validity", image, m->version);
+    if (admin_param(call, "labels") != NULL &&
+        !bytes_equal(bytes_of_buf(&old->labels), bytes_of_buf(&m->labels)))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "labels"), ERR_EXISTS,
+             "%s@%s exists with other labels", image, m->version);
+    if (m->state == MEASUREMENT_ACTIVE && old->state != MEASUREMENT_ACTIVE)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "state"), ERR_WRONG_STATE,
+             "%s@%s exists and is %s%s", image, m->version, measurement_state_name(old->state),
+             old->state == MEASUREMENT_REVOKED ? " for good"
+                                               : "; `measurement activate` makes it count");
+    return ERR_OK;
+}
+
 static enum err prepare_add(struct admin_call *call, const struct policy *policy, const char *image,
                             struct policy_measurement *m, struct ledger_change *change,
                             uint64_t *id)
@@ -287,7 +311,7 @@ static enum err prepare_add(struct admin_call *call, const struct policy *policy
     const uint64_t same_values = policy_find_same_values(policy, m);
     if (same_name != 0 && same_name == same_values) {
         *id = same_name;
-        return ERR_OK;
+        return check_unchanged(call, image, policy_measurement_get(policy, same_name), m);
     }
     if (same_name != 0 || same_values != 0)
         return compare_existing(call, policy, image, m, same_name, same_values);
@@ -430,21 +454,37 @@ enum err admin_measurement_list(struct admin_call *call, json_t *out)
     return err;
 }
 
-static enum err show_image(const struct policy *policy, uint64_t id, json_t *object)
+/* How many measurements of an image are in which state; image n stands at n - 1. */
+struct image_states {
+    uint64_t in[MEASUREMENT_REVOKED + 1];
+};
+
+static enum err show_image(const struct policy *policy, uint64_t id, const void *context,
+                           json_t *object)
 {
     const struct policy_image *image = policy_image_get(policy, id);
-    unsigned count[MEASUREMENT_REVOKED + 1] = {0};
+    const struct image_states *count = (const struct image_states *)context + (id - 1);
     json_t *states = json_object();
     TRY(admin_set(object, "measurements", states));
-    for (uint64_t m = 1; m <= policy_measurement_count(policy); m++) {
-        const struct policy_measurement *row = policy_measurement_get(policy, m);
-        if (row->image_id == id)
-            count[row->state]++;
-    }
     for (unsigned s = MEASUREMENT_DRAFT; s <= MEASUREMENT_REVOKED; s++)
-        TRY(admin_set(states, measurement_state_name(s), json_integer(count[s])));
+        TRY(admin_set(states, measurement_state_name(s), json_integer((json_int_t)count->in[s])));
     TRY(admin_set(object, "image", json_string(image->name)));
     return admin_set(object, "created", admin_time(image->created_ms));
+}
+
+static enum err list_images(struct admin_call *call, const struct policy *policy, json_t *out)
+{
+    const uint64_t images = policy_image_count(policy);
+    struct image_states *states = calloc(images + 1, sizeof *states);
+    if (states == NULL)
+        return ERR_NO_MEMORY;
+    for (uint64_t id = 1; id <= policy_measurement_count(policy); id++) {
+        const struct policy_measurement *m = policy_measurement_get(policy, id);
+        states[m->image_id - 1].in[m->state]++;
+    }
+    const enum err err = admin_list(call, policy, "images", images, NULL, show_image, states, out);
+    free(states);
+    return err;
 }
 
 enum err admin_image_list(struct admin_call *call, json_t *out)

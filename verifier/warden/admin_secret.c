@@ -270,8 +270,10 @@ enum err admin_secret_put(struct admin_call *call, json_t *out)
 
 /* --- Listing --- */
 
-static enum err show_secret(const struct policy *policy, uint64_t id, json_t *object)
+static enum err show_secret(const struct policy *policy, uint64_t id, const void *context,
+                            json_t *object)
 {
+    (void)context;
     const struct policy_secret *secret = policy_secret_get(policy, id);
     const struct policy_secret_version *current = policy_secret_version_get(
         policy, policy_find_secret_version(policy, id, secret->current_version));

@@ -275,6 +275,27 @@ static enum err check_delegation(struct admin_call *call, const struct policy *p
     return ERR_OK;
 }
 
+/* The delegation that is replaced stays on record: checkpoints were signed under it. */
+static enum err keep_past(const struct policy *policy, const struct policy_own_key *current,
+                          uint64_t now_ms, struct ledger_change *change)
+{
+    CLEANUP(own_key_free)
+    struct policy_own_key past = {
+        .kind = OWN_KEY_PAST_DELEGATION,
+        .version = 1,
+        .state = POLICY_REMOVED,
+        .created_ms = now_ms,
+    };
+    CLEANUP(buf_free) struct buf columns = {0};
+    const uint64_t count = policy_own_key_count(policy);
+    for (uint64_t id = 1; id <= count; id++)
+        past.version += policy_own_key_get(policy, id)->kind == OWN_KEY_PAST_DELEGATION;
+    TRY(buf_append(&past.spki, bytes_of_buf(&current->spki)));
+    TRY(buf_append(&past.delegation, bytes_of_buf(&current->delegation)));
+    TRY(policy_own_key_append(&past, &columns));
+    return ledger_change_add(change, POLICY_OWN_KEY, count + 1, &columns);
+}
+
 static enum err prepare_install(struct admin_call *call, const struct policy *policy,
                                 struct bytes message, struct delegation *delegation,
                                 struct ledger_change *change)
@@ -292,7 +313,8 @@ static enum err prepare_install(struct admin_call *call, const struct policy *po
     columns.len = 0;
     TRY(buf_append(&row.delegation, message));
     TRY(policy_own_key_append(&row, &columns));
-    return ledger_change_add(change, POLICY_OWN_KEY, id, &columns);
+    TRY(ledger_change_add(change, POLICY_OWN_KEY, id, &columns));
+    return keep_past(policy, current, call->now_ms, change);
 }
 
 enum err admin_issuer_install(struct admin_call *call, json_t *out)

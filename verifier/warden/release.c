@@ -300,16 +300,6 @@ static enum err release_steps(struct release *r, struct buf *body, struct fault 
     return answer_release(r, body);   /* V7 */
 }
 
-/* What fails before V3 is over is an anonymous sender's: counted, logged at a bounded
- * rate, never written to the database. */
-static bool may_log_rejection(struct warden *w, uint64_t now_ms)
-{
-    const uint64_t second = now_ms / 1000;
-    if (atomic_exchange(&w->rejects_logged_s, second) != second)
-        atomic_store(&w->rejects_logged, 0);
-    return atomic_fetch_add(&w->rejects_logged, 1) < WARDEN_REJECT_LOG_PER_S;
-}
-
 static void log_outcome(const struct release *r, enum err err, const struct fault *fault)
 {
     struct warden *w = r->warden;
@@ -319,7 +309,7 @@ static void log_outcome(const struct release *r, enum err err, const struct faul
 
     if (r->doc == NULL) {
         atomic_fetch_add(&w->rejected, 1);
-        if (may_log_rejection(w, r->now_ms))
+        if (warden_may_log_rejection(w, r->now_ms))
             log_fault(LOG_LEVEL_INFO, "release.rejected", fault, "req=%s peer=%s", id, peer);
         return;
     }

@@ -143,6 +143,16 @@ void warden_free(struct warden *w)
     free(w);
 }
 
+/* What fails before V3 is over is an anonymous sender's: counted, logged at a bounded
+ * rate, never written to the database. */
+bool warden_may_log_rejection(struct warden *w, uint64_t now_ms)
+{
+    const uint64_t second = now_ms / 1000;
+    if (atomic_exchange(&w->rejects_logged_s, second) != second)
+        atomic_store(&w->rejects_logged, 0);
+    return atomic_fetch_add(&w->rejects_logged, 1) < WARDEN_REJECT_LOG_PER_S;
+}
+
 static enum err challenge_handle(struct warden *w, int64_t now_ms, struct buf *body)
 {
     uint8_t challenge[PROTOCOL_CHALLENGE_LEN];
