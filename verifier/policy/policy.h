@@ -141,8 +141,8 @@ struct policy_own_key {
     enum own_key_kind kind;
     uint32_t version;
     struct buf spki;
-    struct buf sealed;       /* empty for an issuer */
-    struct buf delegation;   /* the message, for a receipt key */
+    struct buf sealed;       /* of a receipt or sealing key; else empty */
+    struct buf delegation;   /* the message, for a receipt key and of a past delegation */
     enum policy_state state; /* active: the current one */
     uint64_t created_ms;
 };

@@ -491,8 +491,7 @@ enum err admin_image_list(struct admin_call *call, json_t *out)
 {
     uint64_t revision;
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err =
-        admin_list(call, policy, "images", policy_image_count(policy), NULL, show_image, NULL, out);
+    const enum err err = list_images(call, policy, out);
     ledger_done(call->warden->ledger);
     return err;
 }
