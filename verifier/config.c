@@ -23,6 +23,10 @@ static const struct row {
     {"admin_tls_cert", KIND_PATH, offsetof(struct config, admin_tls_cert), 0, 0},
     {"admin_tls_key", KIND_PATH, offsetof(struct config, admin_tls_key), 0, 0},
     {"master_key", KIND_PATH, offsetof(struct config, master_key), 0, 0},
+    {"anchor_file", KIND_PATH, offsetof(struct config, anchor_file), 0, 0},
+    {"connections", KIND_UINT, offsetof(struct config, connections), 16, 4096},
+    {"connections_per_address", KIND_UINT, offsetof(struct config, connections_per_address), 0,
+     4096},
     {"threads", KIND_UINT, offsetof(struct config, threads), 2, 256},
     {"rate_per_s", KIND_UINT, offsetof(struct config, rate_per_s), 0, 1000000},
     {"rate_burst", KIND_UINT, offsetof(struct config, rate_burst), 1, 1000000},
@@ -38,8 +42,12 @@ const char *config_key(size_t i)
 
 void config_init(struct config *config)
 {
-    *config = (struct config){
-        .threads = 8, .rate_per_s = 50, .rate_burst = 200, .log_level = LOG_LEVEL_INFO};
+    *config = (struct config){.threads = 8,
+                              .connections = 512,
+                              .connections_per_address = 64,
+                              .rate_per_s = 50,
+                              .rate_burst = 200,
+                              .log_level = LOG_LEVEL_INFO};
 }
 
 /* ---- values ---- */

@@ -29,11 +29,14 @@ struct config {
     char admin_listen[CONFIG_ADDRESS_SIZE]; /* TLS only; "" for none */
     char admin_tls_cert[CONFIG_PATH_SIZE];
     char admin_tls_key[CONFIG_PATH_SIZE];
-    char master_key[CONFIG_PATH_SIZE]; /* a path, or "credential:NAME" */
+    char master_key[CONFIG_PATH_SIZE];  /* a path, or "credential:NAME" */
+    char anchor_file[CONFIG_PATH_SIZE]; /* "" for none */
     uint64_t threads;
-    uint64_t rate_per_s; /* requests of one address; 0: no limit */
+    uint64_t connections;             /* of one listener */
+    uint64_t connections_per_address; /* 0: no limit */
+    uint64_t rate_per_s;              /* requests of one address; 0: no limit */
     uint64_t rate_burst;
-    char tolerate_text[512]; /* tolerate_payload_keys, cut at its commas */
+    char tolerate_text[512];                   /* tolerate_payload_keys, cut at its commas */
     const char *tolerate[CONFIG_TOLERATE_MAX]; /* into the text: do not copy the struct */
     size_t tolerate_count;
     enum log_level log_level;

@@ -198,7 +198,7 @@ START_TEST(valid_verify)
         &f, "verify",
         PARAMS(p_buf("attestation_document", &a.document), p_text("at", "2026-11-25T00:00:00Z")));
     ck_assert(json_is_false(json_at(late, "valid")));
-    ck_assert_str_eq(text_at(late, "code"), "certificate_expired");
+    ck_assert_str_eq(text_at(late, "error.code"), "certificate_expired");
     json_auto_t *then = admin_do(
         &f, "verify", PARAMS(p_buf("attestation_document", &a.document), p_text("at", "document")));
     ck_assert(json_is_true(json_at(then, "valid")));

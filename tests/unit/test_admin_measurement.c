@@ -276,10 +276,12 @@ START_TEST(wrong_drafter)
                    &out));
     ck_assert_str_eq(text_at(out, "measurement.state"), "draft");
     json_decref(out);
-    /* Nor does adding it again, as active, make it so. */
-    json_auto_t *again = admin_do(&f, "measurement.add", PARAMS(PAYMENTS("1", b)));
-    ck_assert_str_eq(text_at(again, "result"), "unchanged");
-    ck_assert_str_eq(text_at(again, "measurement.state"), "draft");
+    /* Nor does adding it again, as active, make it so: it says what would. */
+    ADMIN_REFUSED(&f, ERR_WRONG_STATE, "state", "measurement.add", PARAMS(PAYMENTS("1", b)));
+    ck_ok(admin_as(&f, drafter, "measurement.add", PARAMS(PAYMENTS("1", b), p_bool("draft", true)),
+                   &out));
+    ck_assert_str_eq(text_at(out, "result"), "unchanged");
+    json_decref(out);
 }
 END_TEST
 

@@ -16,7 +16,9 @@
 #include "verifier/front/front.h"
 #include "verifier/warden/warden.h"
 
-#define ARENA_SIZE       (4 * 1024 * 1024) /* locked: keys, and secrets being wrapped */
+/* Locked memory: keys, and what every thread may be wrapping, twice over. */
+#define ARENA_BASE       (1024 * 1024)
+#define ARENA_PER_THREAD (4 * PROTOCOL_SECRET_MAX)
 #define STOP_DEADLINE_MS 10000
 #define KEY_NAME_MAX     64
 
@@ -85,6 +87,16 @@ static void close_stream(FILE **file)
 }
 
 /* That the two files are a certificate and its key; the listener reads them again. */
+/* A server has nobody to ask: an encrypted key is no key. */
+static int no_passphrase(char *buffer, int size, int writing, void *context)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)context;
+    return -1;
+}
+
 static enum err check_tls(const char *cert_path, const char *key_path, struct fault *fault)
 {
     if (cert_path[0] == '\0')
@@ -96,7 +108,8 @@ static enum err check_tls(const char *cert_path, const char *key_path, struct fa
     if (key_file == NULL)
         FAIL(fault, ERR_FILE, "%s: %s", key_path, strerror(errno));
     CLEANUP(x509_freep) X509 *cert = PEM_read_X509(cert_file, NULL, NULL, NULL);
-    CLEANUP(evp_pkey_freep) EVP_PKEY *key = PEM_read_PrivateKey(key_file, NULL, NULL, NULL);
+    CLEANUP(evp_pkey_freep)
+    EVP_PKEY *key = PEM_read_PrivateKey(key_file, NULL, no_passphrase, NULL);
     if (cert == NULL)
         FAIL(fault, ERR_CONFIG, "%s: no PEM certificate", cert_path);
     if (key == NULL)
@@ -118,7 +131,8 @@ static enum err check_store(const struct config *config, const char *database, s
     TRY(store_ops(store)->read_identity(store, &identity, fault));
     TRY(keyring_master_load(config->master_key, &master, fault));
     TRY(keyring_open(master, identity.store_id, identity.generation, &keyring));
-    return ledger_load(store, keyring, &ledger, fault);
+    const char *anchor = config->anchor_file[0] == '\0' ? NULL : config->anchor_file;
+    return ledger_load(store, keyring, anchor, &ledger, fault);
 }
 
 static enum err check_all(const struct config *config, const char *database, struct fault *fault)
@@ -177,6 +191,8 @@ static enum err start_front(const struct config *config, struct warden *warden, 
     char socket[CONFIG_PATH_SIZE + 8];
     snprintf(socket, sizeof socket, "unix:%s", config->admin_socket);
     options.threads = (unsigned)config->threads;
+    options.connections = (unsigned)config->connections;
+    options.connections_per_address = (unsigned)config->connections_per_address;
     options.rate_per_s = (unsigned)config->rate_per_s;
     options.rate_burst = (unsigned)config->rate_burst;
     add_listener(&options, FRONT_PUBLIC, config->listen, config->tls_cert, config->tls_key);
@@ -219,6 +235,7 @@ static enum err serve(const struct config *config, const char *database, struct 
     const struct warden_options options = {
         .database = database,
         .master_key = config->master_key,
+        .anchor = config->anchor_file[0] == '\0' ? NULL : config->anchor_file,
         .tolerate = {config->tolerate, config->tolerate_count},
     };
     CLEANUP(warden_freep) struct warden *warden = NULL;
@@ -234,6 +251,16 @@ static enum err serve(const struct config *config, const char *database, struct 
     return stop_serving(warden, front, signal_number, fault);
 }
 
+/* A power of two, as OpenSSL wants it. */
+static size_t arena_size(const struct config *config)
+{
+    const size_t needed = ARENA_BASE + (size_t)config->threads * ARENA_PER_THREAD;
+    size_t size = ARENA_BASE;
+    while (size < needed)
+        size *= 2;
+    return size;
+}
+
 static enum err serve_run(const struct cli_args *args, struct fault *fault)
 {
     struct config config;
@@ -242,7 +269,7 @@ static enum err serve_run(const struct cli_args *args, struct fault *fault)
     log_set_level(config.log_level);
     TRY(database_path(&config, database, fault));
     umask(077);
-    TRY(secret_init(ARENA_SIZE, fault));
+    TRY(secret_init(arena_size(&config), fault));
     if (cli_args_has(args, "check"))
         return check_all(&config, database, fault);
     return serve(&config, database, fault);
@@ -270,6 +297,15 @@ static const struct cli_option serve_options[] = {
     {.name = "master-key",
      .arg = "FILE|credential:NAME",
      .help = "the master key (default master.key in the store's directory)"},
+    {.name = "anchor-file",
+     .arg = "FILE",
+     .help = "how far the store has come, kept outside its directory"},
+    {.name = "connections",
+     .arg = "N",
+     .help = "of one listener at once; further ones wait (default 512)"},
+    {.name = "connections-per-address",
+     .arg = "N",
+     .help = "of one address at once (default 64, 0: no limit)"},
     {.name = "threads", .arg = "N", .help = "of the listener for enclaves (default 8)"},
     {.name = "rate-per-s",
      .arg = "N",

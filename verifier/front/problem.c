@@ -27,7 +27,8 @@ enum err problem_answer(const struct fault *fault, const char *request_id,
 {
     const struct fault bare = {.code = fault->code, .offset = FAULT_NO_OFFSET};
     const int status = problem_status(fault->code);
-    const bool ours = status == 500;
+    /* What fails on our side is not for strangers: paths, SQL, revisions. */
+    const bool ours = status >= 500;
     out->body.len = 0;
     TRY(problem_append(status, ours && audience == FRONT_PUBLIC ? &bare : fault, request_id,
                        &out->body));

@@ -15,7 +15,7 @@
 
 #include "common/bytes.h"
 
-#define SQL_BUSY_TIMEOUT_MS 5000
+#define SQL_BUSY_TIMEOUT_MS 1000
 #define SQL_VALUE_MAX       (16 << 20) /* bytes of one value or row */
 
 struct sql; /* a connection */

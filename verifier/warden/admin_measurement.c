@@ -275,7 +275,10 @@ static enum err insert_measurement(struct admin_call *call, const struct policy 
         TRY(policy_image_append(&row, &columns));
         TRY(ledger_change_add(change, POLICY_IMAGE, m->image_id, &columns));
     }
-    TRY(policy_measurement_append(m, &columns));
+    const enum err err = policy_measurement_append(m, &columns);
+    if (err == ERR_TOO_LARGE)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "labels"), err, "there are too many labels");
+    TRY(err);
     return ledger_change_add(change, POLICY_MEASUREMENT, policy_measurement_count(policy) + 1,
                              &columns);
 }

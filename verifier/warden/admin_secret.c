@@ -168,7 +168,8 @@ static enum err open_value(struct admin_call *call, const struct put_challenge *
     TRY(admin_bytes(call, "enc", ADMIN_REQUIRED, &enc));
     TRY(admin_bytes(call, "ciphertext", ADMIN_REQUIRED, &ciphertext));
     if (ciphertext.len < WRAP_TAG_LEN + 1 || ciphertext.len > WRAP_TAG_LEN + PROTOCOL_SECRET_MAX)
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "ciphertext"), ERR_TOO_LARGE,
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "ciphertext"),
+             ciphertext.len < WRAP_TAG_LEN + 1 ? ERR_MALFORMED : ERR_TOO_LARGE,
              "a secret has 1..%d bytes", PROTOCOL_SECRET_MAX);
     TRY(protocol_put_aad(ledger_identity(call->warden->ledger)->store_id, put->name, put->version,
                          put->value, &aad));

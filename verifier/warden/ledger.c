@@ -1,196 +1,10 @@
 #include "ledger.h"
 
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/codec.h"
 #include "common/log.h"
-#include "ledger_head.h"
-
-struct ledger {
-    struct store *store;     /* borrowed */
-    struct keyring *keyring; /* borrowed */
-    const struct store_ops *ops;
-    struct store_identity identity;
-    pthread_mutex_t writing; /* held from ledger_begin on, and by decisions */
-    pthread_rwlock_t policy_lock;
-    struct policy *policy;
-    struct ledger_head head;
-    uint64_t sequence;        /* of the last audit record */
-    uint8_t hash[SHA384_LEN]; /* of the chain up to it */
-    uint64_t checkpointed;    /* the sequence of the last checkpoint */
-    bool broken;              /* memory no longer mirrors the store: refuse everything */
-};
-
-/* What exists once per table, in the order of enum policy_table. */
-static const struct {
-    enum err (*load)(struct policy *policy, uint64_t id, struct bytes columns);
-    uint64_t (*count)(const struct policy *policy);
-} tables[POLICY_TABLE_COUNT] = {
-    [POLICY_SETTING] = {policy_setting_load, policy_setting_count},
-    [POLICY_PERSON] = {policy_person_load, policy_person_count},
-    [POLICY_TOKEN] = {policy_token_load, policy_token_count},
-    [POLICY_IMAGE] = {policy_image_load, policy_image_count},
-    [POLICY_MEASUREMENT] = {policy_measurement_load, policy_measurement_count},
-    [POLICY_SECRET] = {policy_secret_load, policy_secret_count},
-    [POLICY_SECRET_VERSION] = {policy_secret_version_load, policy_secret_version_count},
-    [POLICY_GRANT] = {policy_grant_load, policy_grant_count},
-    [POLICY_OWN_KEY] = {policy_own_key_load, policy_own_key_count},
-};
-
-struct load_context {
-    struct ledger *ledger;
-    struct fault *fault;
-};
-
-static enum err load_row(const struct policy_row *row, void *context)
-{
-    struct load_context *c = context;
-    struct ledger *l = c->ledger;
-    const char *table = policy_table_name(row->table);
-    uint8_t mac[STORE_MAC_LEN];
-
-    TRY(ledger_row_mac(l->keyring, row, mac));
-    if (!ledger_mac_equal(mac, row->mac))
-        FAIL(fault_at(c->fault, FAULT_NO_OFFSET, "%s %llu", table, (unsigned long long)row->id),
-             ERR_STORE_TAMPERED, "the row's MAC is wrong: it was not written by this server");
-    if (row->id != tables[row->table].count(l->policy) + 1)
-        FAIL(fault_at(c->fault, FAULT_NO_OFFSET, "%s %llu", table, (unsigned long long)row->id),
-             ERR_STORE_TAMPERED, "row %llu of the table is missing: rows are never deleted",
-             (unsigned long long)tables[row->table].count(l->policy) + 1);
-    if (tables[row->table].load(l->policy, row->id, row->columns) != ERR_OK)
-        FAIL(fault_at(c->fault, FAULT_NO_OFFSET, "%s %llu", table, (unsigned long long)row->id),
-             ERR_STORE_TAMPERED, "the row cannot be read by this version of the program");
-    return ledger_head_put(&l->head, row->table, row->id, mac, NULL);
-}
-
-static enum err revision_of(struct bytes record, uint64_t *revision)
-{
-    CLEANUP(json_decrefp) json_t *object = NULL;
-    TRY(audit_record_to_json(record, &object, NULL));
-    *revision = (uint64_t)json_integer_value(json_object_get(object, "policy_revision"));
-    return ERR_OK;
-}
-
-struct last_link {
-    struct ledger *ledger;
-    uint8_t before[SHA384_LEN]; /* the hash before the record that comes next */
-    bool linked;
-    uint64_t revision; /* of the policy, as the last record says */
-};
-
-/* The record before the last gives its hash; the last must follow from it. */
-static enum err check_link(const struct audit_entry *entry, void *context)
-{
-    struct last_link *link = context;
-    const struct ledger *l = link->ledger;
-    uint8_t hash[SHA384_LEN];
-    if (entry->sequence == l->sequence) {
-        TRY(audit_chain_next(link->before, entry->record, hash));
-        link->linked = memcmp(hash, l->hash, sizeof hash) == 0;
-        return revision_of(entry->record, &link->revision);
-    }
-    memcpy(link->before, entry->hash, sizeof link->before);
-    return ERR_OK;
-}
-
-static enum err check_last_record(struct ledger *l, struct fault *fault)
-{
-    struct last_link link = {.ledger = l};
-    TRY(audit_chain_first(l->identity.store_id, link.before));
-    if (l->ops->audit_scan(l->store, l->sequence - 1, l->sequence, 2, check_link, &link, fault) !=
-            ERR_OK ||
-        !link.linked)
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "audit %llu", (unsigned long long)l->sequence),
-             ERR_STORE_TAMPERED, "the last audit record is not the one this server wrote");
-    /* A policy put back whole, rows and head, is older than the last record was made under. */
-    if (link.revision > l->head.revision)
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "policy_head"), ERR_STORE_TAMPERED,
-             "the policy is of revision %llu, the last audit record of %llu: an older policy was "
-             "put back",
-             (unsigned long long)l->head.revision, (unsigned long long)link.revision);
-    return ERR_OK;
-}
-
-/* Where the log ends is under the server's MAC; what lies before is under the chain, which
- * `audit verify` recomputes whole. */
-static enum err load_audit(struct ledger *l, struct fault *fault)
-{
-    struct audit_head head;
-    uint8_t mac[STORE_MAC_LEN];
-
-    TRY(l->ops->read_audit_head(l->store, &head, fault));
-    TRY(ledger_audit_mac(l->keyring, head.sequence, head.hash, mac));
-    if (!ledger_mac_equal(mac, head.mac))
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "audit_head"), ERR_STORE_TAMPERED,
-             "the audit log was cut or rewritten: its end does not carry this server's MAC");
-    l->sequence = head.sequence;
-    memcpy(l->hash, head.hash, sizeof l->hash);
-    return check_last_record(l, fault);
-}
-
-static enum err load_policy(struct ledger *l, struct fault *fault)
-{
-    struct policy_head stored;
-    struct policy_head expected;
-    struct load_context context = {.ledger = l, .fault = fault};
-
-    TRY(policy_new(&l->policy));
-    TRY(l->ops->scan_policy(l->store, &stored, load_row, &context, fault));
-    TRY(ledger_head_make(&l->head, l->keyring, stored.revision, &expected));
-    if (!ledger_head_equal(&stored, &expected))
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "policy_head"), ERR_STORE_TAMPERED,
-             "the policy as a whole is not the one this server wrote last: rows were removed, "
-             "added or put back to an older state");
-    l->head.revision = stored.revision;
-    return ERR_OK;
-}
-
-static enum err check_identity(struct ledger *l, struct fault *fault)
-{
-    uint8_t check[KEYRING_MAC_LEN];
-    TRY(l->ops->read_identity(l->store, &l->identity, fault));
-    TRY(keyring_check_value(l->keyring, check));
-    if (!ledger_mac_equal(check, l->identity.key_check))
-        FAIL(fault, ERR_KEY_WRONG, "the master key does not belong to this store");
-    return ERR_OK;
-}
-
-enum err ledger_load(struct store *store, struct keyring *keyring, struct ledger **out,
-                     struct fault *fault)
-{
-    CLEANUP(ledger_freep) struct ledger *l = calloc(1, sizeof *l);
-    if (l == NULL)
-        return ERR_NO_MEMORY;
-    l->store = store;
-    l->keyring = keyring;
-    l->ops = store_ops(store);
-    pthread_mutex_init(&l->writing, NULL);
-    pthread_rwlock_init(&l->policy_lock, NULL);
-    TRY(check_identity(l, fault));
-    TRY(load_policy(l, fault));
-    TRY(load_audit(l, fault));
-    l->checkpointed = l->sequence;
-    *out = TAKE(l);
-    return ERR_OK;
-}
-
-void ledger_free(struct ledger *l)
-{
-    if (l == NULL)
-        return;
-    policy_free(l->policy);
-    ledger_head_free(&l->head);
-    pthread_mutex_destroy(&l->writing);
-    pthread_rwlock_destroy(&l->policy_lock);
-    free(l);
-}
-
-const struct store_identity *ledger_identity(const struct ledger *l)
-{
-    return &l->identity;
-}
+#include "ledger_internal.h"
 
 const struct policy *ledger_read(struct ledger *l, uint64_t *revision)
 {
@@ -319,6 +133,16 @@ static enum err commit_rows(struct ledger *l, const struct ledger_change *change
     return l->ops->commit_change(l->store, &stored, fault);
 }
 
+/* Behind the database it does no harm, so a failure costs no change: it is told. */
+static void move_anchor(struct ledger *l)
+{
+    const struct anchor now = ledger_anchor(l);
+    struct fault fault = FAULT_NONE;
+    if (l->anchor_path != NULL && anchor_write(l->anchor_path, &now, &fault) != ERR_OK)
+        log_fault(LOG_LEVEL_ERROR, "anchor.failed", &fault, "revision=%llu",
+                  (unsigned long long)now.revision);
+}
+
 /* After the store has it: the policy in memory follows, or nothing goes on. */
 static enum err apply_rows(struct ledger *l, const struct ledger_change *change,
                            struct fault *fault)
@@ -326,8 +150,8 @@ static enum err apply_rows(struct ledger *l, const struct ledger_change *change,
     enum err err = ERR_OK;
     pthread_rwlock_wrlock(&l->policy_lock);
     for (size_t i = 0; i < change->count && err == ERR_OK; i++)
-        err = tables[change->row[i].table].load(l->policy, change->row[i].id,
-                                                bytes_of_buf(&change->row[i].columns));
+        err = ledger_tables[change->row[i].table].load(l->policy, change->row[i].id,
+                                                       bytes_of_buf(&change->row[i].columns));
     l->head.revision++;
     l->broken = err != ERR_OK;
     pthread_rwlock_unlock(&l->policy_lock);
@@ -352,7 +176,9 @@ static enum err commit_change_locked(struct ledger *l, const struct ledger_chang
         return err;
     }
     chain_advance(l, &record.entry);
-    return apply_rows(l, change, fault);
+    TRY(apply_rows(l, change, fault));
+    move_anchor(l);
+    return ERR_OK;
 }
 
 static bool checkpoint_due(const struct ledger *l)
@@ -376,6 +202,7 @@ static enum err checkpoint_locked(struct ledger *l, uint64_t now_ms, struct faul
     TRY(keyring_sign(l->keyring, COSE_CHECKPOINT, bytes_of_buf(&payload), &message));
     TRY(l->ops->put_checkpoint(l->store, l->sequence, bytes_of_buf(&message), fault));
     l->checkpointed = l->sequence;
+    move_anchor(l);
     /* The log is the copy held elsewhere: completeness is shown up to the newest one. */
     TRY(hex_append(&hex, bytes_of_buf(&message)));
     const char *text = buf_text(&hex);

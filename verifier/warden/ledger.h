@@ -17,9 +17,10 @@
 
 struct ledger;
 
-/* Borrows store and keyring.  ERR_STORE_TAMPERED names the row that is wrong. */
-MUST_CHECK enum err ledger_load(struct store *store, struct keyring *keyring, struct ledger **out,
-                                struct fault *fault);
+/* Borrows all three; `anchor_path` may be NULL (none is kept).  ERR_STORE_TAMPERED names
+ * the row that is wrong; ERR_CONFIG and ERR_FILE an anchor file that is. */
+MUST_CHECK enum err ledger_load(struct store *store, struct keyring *keyring,
+                                const char *anchor_path, struct ledger **out, struct fault *fault);
 void ledger_free(struct ledger *ledger);
 CLEANUP_PTR(struct ledger, ledger_free, ledger_freep)
 

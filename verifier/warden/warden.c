@@ -116,7 +116,7 @@ enum err warden_open(const struct warden_options *options, int64_t now_ms, struc
     TRY(store_ops(w->store)->read_identity(w->store, &identity, fault));
     TRY(keyring_master_load(options->master_key, &master, fault));
     TRY(keyring_open(master, identity.store_id, identity.generation, &w->keyring));
-    TRY(ledger_load(w->store, w->keyring, &w->ledger, fault));
+    TRY(ledger_load(w->store, w->keyring, options->anchor, &w->ledger, fault));
     TRY(load_from_policy(w, fault));
     TRY(put_challenges_new(&w->put_challenges));
     TRY(record_server_event(w, "serve.start", now_ms, fault));

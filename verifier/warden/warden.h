@@ -20,6 +20,7 @@
 struct warden_options {
     const char *database;   /* path */
     const char *master_key; /* as keyring_master_load takes it */
+    const char *anchor;     /* path of the anchor file; NULL: none.  Must outlive the warden */
     struct attdoc_tolerate tolerate;
 };
 
