@@ -262,8 +262,9 @@ class Commands(WithStore):
         self.assertEqual(measurement["labels"], {"commit": "abc"})
         self.assertEqual(measurement["state"], "active")
         self.assertIn("nitro-cli build-enclave; input SHA-256=", measurement["provenance"])
-        self.assertEqual(self.done("measurement", "add", "payments@1.4.2", *PCRS),
-                         "unchanged payments@1.4.2 (active)\n")
+        self.assertEqual(self.done("measurement", "add", "payments@1.4.2", *PCRS, "--label",
+                                   "commit=abc"), "unchanged payments@1.4.2 (active)\n")
+        self.refused("exists", "measurement", "add", "payments@1.4.2", *PCRS, says="labels")
         self.assertEqual(self.json("measurement", "show", "payments@1.4.2"), measurement)
         self.assertIn(pcr("a1"), self.done("measurement", "show", "payments@1.4.2"))
 
@@ -425,6 +426,17 @@ class Commands(WithStore):
             if "sealing-key" in path else answer)
         self.check(run, 1, "signature_invalid")
         self.assertFalse(sent)
+
+    def test_sealing_key_times(self):
+        """By the client's clock: an old key put in place of the current one does not do."""
+        self.store.shift_clock("+25h")
+        self.refused("answer_not_authentic", "secret", "put", "a", stdin=b"x", says="expired")
+        self.store.shift_clock("+91d")
+        self.refused("delegation_expired", "secret", "put", "a", stdin=b"x", status=3)
+        self.store.shift_clock("-2h")
+        self.refused("delegation_expired", "secret", "put", "a", stdin=b"x", status=3)
+        self.store.environment = {}
+        self.assertEqual(self.json("secret", "list"), [])
 
     # ---- grants ----
 

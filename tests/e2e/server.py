@@ -39,7 +39,7 @@ class Store:
         self.state = os.path.join(self.folder, "state")
         self.server = None
         self.ready = {}
-        self.prefix = []  # a command that runs the commands, such as faketime
+        self.environment = {}  # for all commands
         self.log_path = os.path.join(self.folder, "log")
 
     def close(self):
@@ -62,9 +62,10 @@ class Store:
             return file.read()
 
     def run(self, *args, stdin=b"", **env):
-        return subprocess.run([*self.prefix, BINARY, *args], input=stdin, capture_output=True, check=False,
+        return subprocess.run([BINARY, *args], input=stdin, capture_output=True, check=False,
                               timeout=TIMEOUT_S,
-                              env=clean_environment(**{"VOUCHSAFE_STATE": self.state, **env}))
+                              env=clean_environment(**{"VOUCHSAFE_STATE": self.state,
+                                                         **self.environment, **env}))
 
     def init(self, *args):
         return self.run("init", "--person", "ann", "--json", *args)
@@ -74,9 +75,9 @@ class Store:
         config = self.write("none.conf", "")
         with open(self.log_path, "wb") as log:
             self.server = subprocess.Popen(
-                [*self.prefix, BINARY, "serve", "--config", config, "--state", self.state,
-                 "--listen", "127.0.0.1:0", *args], stderr=log, stdin=subprocess.DEVNULL,
-                env=clean_environment())
+                [BINARY, "serve", "--config", config, "--state", self.state, "--listen",
+                 "127.0.0.1:0", *args], stderr=log, stdin=subprocess.DEVNULL,
+                env=clean_environment(**self.environment))
         until = time.monotonic() + TIMEOUT_S
         while time.monotonic() < until:
             line = re.search(r" ev=serve\.ready (.*)", self.log())
@@ -94,6 +95,14 @@ class Store:
         status = self.server.wait(TIMEOUT_S)
         self.server = None
         return status
+
+    def shift_clock(self, offset):
+        """Lets the commands that follow see another time, such as "+3h"."""
+        # The wrapper itself would not hand signals on.
+        preload = subprocess.run(["faketime", "-f", offset, "printenv", "LD_PRELOAD"],
+                                 capture_output=True, check=True).stdout.decode().strip()
+        options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        self.environment = {"LD_PRELOAD": preload, "FAKETIME": offset, "ASAN_OPTIONS": options}
 
     def log(self):
         with open(self.log_path, encoding="utf-8") as file:

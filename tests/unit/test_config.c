@@ -43,6 +43,9 @@ START_TEST(valid_defaults)
     ck_assert_str_eq(config.admin_listen, "");
     ck_assert_str_eq(config.tls_cert, "");
     ck_assert_uint_eq(config.threads, 8);
+    ck_assert_uint_eq(config.connections, 512);
+    ck_assert_uint_eq(config.connections_per_address, 64);
+    ck_assert_str_eq(config.anchor_file, "");
     ck_assert_uint_eq(config.rate_per_s, 50);
     ck_assert_uint_eq(config.rate_burst, 200);
     ck_assert_uint_eq(config.tolerate_count, 0);
@@ -88,7 +91,7 @@ END_TEST
 /* Each row can be set, and is then marked as given. */
 START_TEST(valid_rows)
 {
-    static const char *const values[] = {"/a", "127.0.0.1:1", "7", "debug"};
+    static const char *const values[] = {"/a", "127.0.0.1:1", "16", "debug"};
     size_t count = 0;
     for (const char *key; (key = config_key(count)) != NULL; count++) {
         enum err err = ERR_CONFIG;
@@ -99,7 +102,7 @@ START_TEST(valid_rows)
         ck_ok(err);
         ck_assert_uint_eq(config.given, UINT64_C(1) << count);
     }
-    ck_assert_uint_eq(count, 14);
+    ck_assert_uint_eq(count, 17);
 }
 END_TEST
 
@@ -180,8 +183,8 @@ END_TEST
 
 START_TEST(wrong_number)
 {
-    static const char *const wrong[] = {"1",  "257", "08", "-1",
-                                        "8 ", "8x",  "",   "99999999999999999999"};
+    static const char *const wrong[] = {
+        "1", "257", "08", "-1", "8 ", "8x", "", "99999999999999999999", "18446744073709551624"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         config_init(&config);
         ck_err(config_set(&config, "threads", wrong[i], &fault), ERR_CONFIG);
@@ -200,6 +203,16 @@ START_TEST(wrong_tolerate)
     refused("tolerate_payload_keys = a a a a a a a a a a a a a a a a a",
             "vs.conf:1: tolerate_payload_keys", "more than 16");
     ck_ok(parse("tolerate_payload_keys = a a a a a a a a a a a a a a a a"));
+}
+END_TEST
+
+START_TEST(long_tolerate)
+{
+    char text[600];
+    snprintf(text, sizeof text, "tolerate_payload_keys = %0*d", 511, 0);
+    ck_ok(parse(text));
+    snprintf(text, sizeof text, "tolerate_payload_keys = %0*d", 512, 0);
+    refused(text, "vs.conf:1: tolerate_payload_keys", "longer than 511");
 }
 END_TEST
 
@@ -238,4 +251,4 @@ END_TEST
 
 UNIT_MAIN("config", valid_defaults, valid_everything, valid_rows, valid_paths_follow_state,
           valid_last_wins, wrong_key, wrong_line, junk_file, wrong_path, wrong_address,
-          wrong_number, wrong_tolerate, wrong_level, wrong_pairs, valid_loopback)
+          wrong_number, wrong_tolerate, long_tolerate, wrong_level, wrong_pairs, valid_loopback)

@@ -300,31 +300,59 @@ static int handshake(int version)
     return got;
 }
 
-START_TEST(valid_tls)
+static void ck_tls_status(size_t listener, const struct pem *pem, const char *path,
+                          const char *body, int status)
 {
     struct http_target target;
     CLEANUP(http_answer_free) struct http_answer answer = {0};
     struct fault fault = FAULT_NONE;
     char url[64];
-    setup_init(&setup);
-    const struct pem pem = make_pem("a");
-    setup.options.listener[0].tls_certificate = pem.certificate;
-    setup.options.listener[0].tls_key = pem.key;
-    setup_start(&setup);
-    snprintf(url, sizeof url, "https://localhost:%u", front_port(setup.front, 0));
+    snprintf(url, sizeof url, "https://localhost:%u", front_port(setup.front, listener));
     ck_ok(http_target_parse(url, &target, NULL));
     const struct http_request request = {
-        .method = "POST",
-        .path = "/v1/release",
-        .body = bytes_of_text("{\"attestation_document\":\"AQID\",\"secrets\":[{\"name\":\"a\"}]}"),
-        .ca_file = pem.certificate,
+        .method = body[0] == '\0' ? "GET" : "POST",
+        .path = path,
+        .bearer = TOKEN_HEX,
+        .body = bytes_of_text(body),
+        .ca_file = pem->certificate,
         .timeout_ms = 5000,
         .answer_max = 10000,
     };
     const enum err err = http_client_send(&target, &request, &answer, &fault);
     ck_assert_msg(err == ERR_OK, "%s", fault.detail);
-    ck_assert_int_eq(answer.status, 200);
-    ck_assert(bytes_equal_text(bytes_of_buf(&answer.body), JSON_OK));
+    ck_assert_int_eq(answer.status, status);
+}
+
+START_TEST(valid_tls)
+{
+    setup_init(&setup);
+    const struct pem pem = make_pem("a");
+    setup.options.listener[0].tls_certificate = pem.certificate;
+    setup.options.listener[0].tls_key = pem.key;
+    setup_start(&setup);
+    ck_tls_status(0, &pem, "/v1/release",
+                  "{\"attestation_document\":\"AQID\",\"secrets\":[{\"name\":\"a\"}]}", 200);
+    ck_assert_int_eq(setup.warden.request.op, WARDEN_RELEASE);
+    remove_pem(&pem);
+    setup_stop(&setup);
+}
+END_TEST
+
+/* Admins come over TCP too when asked for, and are not slowed down. */
+START_TEST(valid_tls_admin)
+{
+    setup_init(&setup);
+    const struct pem pem = make_pem("a");
+    setup.options.rate_per_s = 1;
+    setup.options.rate_burst = 1;
+    setup.options.listener[1] =
+        (struct front_listener){FRONT_ADMIN, "127.0.0.1:0", pem.certificate, pem.key};
+    setup_start(&setup);
+    for (int i = 0; i < 5; i++)
+        ck_tls_status(1, &pem, "/v1/admin/status", "", 200);
+    ck_assert(bytes_equal_text(setup.warden.request.operation, "status"));
+    ck_assert_uint_eq(strncmp(setup.warden.request.peer, "127.0.0.1:", 10), 0);
+    ck_tls_status(1, &pem, "/v1/release", "{}", 404);
     remove_pem(&pem);
     setup_stop(&setup);
 }
@@ -410,5 +438,5 @@ END_TEST
 
 UNIT_MAIN("front_listeners", valid_address, junk_address, long_address, wrong_address_in_use,
           wrong_options, wrong_second, valid_unix_mode, valid_unix_stale, wrong_unix_live,
-          wrong_unix_file, valid_unix_replaced, valid_unix_named_client, valid_tls,
+          wrong_unix_file, valid_unix_replaced, valid_unix_named_client, valid_tls, valid_tls_admin,
           wrong_tls_version, wrong_tls_client, wrong_tls_files)

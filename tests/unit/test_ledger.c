@@ -148,12 +148,43 @@ START_TEST(wrong_places)
 }
 END_TEST
 
+START_TEST(wrong_hole)
+{
+    CLEANUP(fixture_free) struct warden_fixture f = {.requests = 0};
+    begin(&f);
+    db_run(&f, "DELETE FROM measurement WHERE id = 1");
+    expect_closed(&f, ERR_STORE_TAMPERED, "measurement 2", __LINE__);
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "row 1 of the table is missing"));
+}
+END_TEST
+
 START_TEST(wrong_head)
 {
     TAMPERED("UPDATE policy_head SET revision = revision - 1", "policy_head");
     TAMPERED("UPDATE policy_head SET row_count = row_count + 1", "policy_head");
     TAMPERED("UPDATE policy_head SET digest = zeroblob(32)", "policy_head");
     TAMPERED("UPDATE policy_head SET mac = zeroblob(32)", "policy_head");
+}
+END_TEST
+
+/* The end of the audit log is MACed, and its last record must follow from the one before. */
+START_TEST(wrong_audit_end)
+{
+#define LAST " WHERE sequence = (SELECT max(sequence) FROM audit)"
+    char last[32];
+    CLEANUP(fixture_free) struct warden_fixture f = {.requests = 0};
+    begin(&f);
+    snprintf(last, sizeof last, "audit %u",
+             (unsigned)db_number(&f, "SELECT max(sequence) FROM audit"));
+    TAMPERED("DELETE FROM audit" LAST, ""); /* the store itself sees that */
+    TAMPERED("DELETE FROM audit", "");
+    TAMPERED("UPDATE audit SET record = CAST(record || x'00' AS BLOB)" LAST, last);
+    TAMPERED("UPDATE audit SET hash = zeroblob(48)"
+             " WHERE sequence = (SELECT max(sequence) - 1 FROM audit)",
+             last);
+    TAMPERED("UPDATE audit_head SET sequence = sequence - 1", "");
+    TAMPERED("UPDATE audit_head SET hash = zeroblob(48)", "audit_head");
+    TAMPERED("UPDATE audit_head SET mac = zeroblob(32)", "audit_head");
 }
 END_TEST
 
@@ -290,6 +321,6 @@ START_TEST(wrong_other_store)
 END_TEST
 
 UNIT_MAIN("ledger", valid_untouched, wrong_settings, wrong_people, wrong_builds, wrong_secrets,
-          wrong_own_keys, wrong_macs, wrong_places, wrong_head, wrong_older_row, wrong_older_head,
-          wrong_older_policy, valid_whole_file_back, wrong_identity, wrong_master,
-          wrong_other_store)
+          wrong_own_keys, wrong_macs, wrong_places, wrong_hole, wrong_head, wrong_audit_end,
+          wrong_older_row, wrong_older_head, wrong_older_policy, valid_whole_file_back,
+          wrong_identity, wrong_master, wrong_other_store)

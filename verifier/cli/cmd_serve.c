@@ -86,7 +86,6 @@ static void close_stream(FILE **file)
         fclose(*file);
 }
 
-/* That the two files are a certificate and its key; the listener reads them again. */
 /* A server has nobody to ask: an encrypted key is no key. */
 static int no_passphrase(char *buffer, int size, int writing, void *context)
 {
@@ -97,6 +96,7 @@ static int no_passphrase(char *buffer, int size, int writing, void *context)
     return -1;
 }
 
+/* That the two files are a certificate and its key; the listener reads them again. */
 static enum err check_tls(const char *cert_path, const char *key_path, struct fault *fault)
 {
     if (cert_path[0] == '\0')

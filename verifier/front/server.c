@@ -112,8 +112,11 @@ static void close_if_same(int fd, int own)
 static enum err start_daemon(struct server *server, const struct secret *certificate,
                              const struct secret *key, struct fault *fault)
 {
-    unsigned flags = MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG |
-                     MHD_USE_ITC; /* without it a thread pool cannot be quiesced */
+    /* Not epoll: edge-triggered, it misses the end of a connection that arrives together
+     * with data, which then holds its place until a deadline.  ITC: without it a thread
+     * pool cannot be quiesced. */
+    unsigned flags =
+        MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC;
     struct options options = {0};
     const int fd = fcntl(server->listener.fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
@@ -176,7 +179,8 @@ void server_quiesce(struct server *server)
         return;
     server->quiet = true;
     /* -1 where it failed: stopping the daemon then closes that descriptor. */
-    CLEANUP(fd_close) int fd = MHD_quiesce_daemon(server->daemon);
+    int fd = MHD_quiesce_daemon(server->daemon);
+    fd_close(&fd);
     listener_close(&server->listener);
 }
 

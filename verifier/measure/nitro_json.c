@@ -25,8 +25,7 @@ static bool is_repetition(const char *hex)
 static enum err read_pcr(struct nitro_measurements *m, unsigned index, const char *hex,
                          struct fault *fault)
 {
-    if (strlen(hex) != PCR_HEX_LEN ||
-        hex_decode(bytes_of_text(hex), m->pcr[index], ATTDOC_PCR_LEN) != ERR_OK)
+    if (hex_decode(bytes_of_text(hex), m->pcr[index], ATTDOC_PCR_LEN) != ERR_OK)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_MEASUREMENT_INPUT,
              "%d hex digits are expected, %zu characters found", PCR_HEX_LEN, strlen(hex));
     if (bytes_all_zero(bytes_of(m->pcr[index], ATTDOC_PCR_LEN)))

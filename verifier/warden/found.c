@@ -20,8 +20,6 @@
 #define DAY_MS            (24 * 3600 * 1000ull)
 #define MASTER_GENERATION 1
 
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, evp_pkey_freep)
-
 /* The files, in the order in which they are made: the database last, so that a store
  * which exists is whole. */
 enum found_file { FILE_MASTER, FILE_ISSUER_KEY, FILE_ISSUER_PEM, FILE_TOKEN, FILE_PIN, FILE_DB };
