@@ -120,6 +120,14 @@ class Audit(WithStore):
 
             self.broken(change, "signature_invalid", "checkpoint 4")
 
+    def test_checkpoint_of_a_stranger(self):
+        def change(answer):
+            entry = answer["checkpoints"][1]
+            entry["message"] = flipped(entry["message"], 10)  # in the key's id
+            return answer
+
+        self.broken(change, "answer_not_authentic", "checkpoint 4: signed by a key that no pinned")
+
     def test_checkpoint_junk(self):
         def change(answer):
             answer["checkpoints"][1]["message"] = "AAAA"

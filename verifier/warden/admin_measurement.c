@@ -223,17 +223,17 @@ static void name_differences(struct bytes a, struct bytes b, char *out, size_t s
     if (pcr_set_parse(a, &x) != ERR_OK || pcr_set_parse(b, &y) != ERR_OK)
         return;
     for (unsigned i = 0; i < ATTDOC_PCR_COUNT && used < size; i++) {
-        char was[17] = "absent";
-        char is[17] = "absent";
+        char was[9] = "absent";
+        char is[9] = "absent";
         const bool in_x = x.present >> i & 1;
         const bool in_y = y.present >> i & 1;
         if (in_x == in_y && memcmp(x.value[i], y.value[i], ATTDOC_PCR_LEN) == 0)
             continue;
         if (in_x)
-            hex_encode(bytes_of(x.value[i], 8), was);
+            hex_encode(bytes_of(x.value[i], 4), was);
         if (in_y)
-            hex_encode(bytes_of(y.value[i], 8), is);
-        const int n = snprintf(out + used, size - used, "%sPCR%u is %s.. and was to be %s..",
+            hex_encode(bytes_of(y.value[i], 4), is);
+        const int n = snprintf(out + used, size - used, "%sPCR%u is %s.., not %s..",
                                used == 0 ? "" : ", ", i, was, is);
         used += n < 0 ? 0 : (size_t)n;
     }
