@@ -160,6 +160,14 @@ START_TEST(valid_audit_list)
     ck_assert_ptr_null(json_at(rest, "next"));
     json_auto_t *puts = admin_do(&f, "audit.list", PARAMS(p_text("event", "secret.put")));
     ck_assert_uint_eq(json_array_size(json_at(puts, "records")), 5);
+    json_auto_t *started =
+        admin_do(&f, "audit.list", PARAMS(p_text("event", "serve.start"), p_uint("limit", 2)));
+    ck_assert_uint_eq(json_array_size(json_at(started, "records")), 1); /* not in the newest 2 */
+    json_auto_t *last =
+        admin_do(&f, "audit.list", PARAMS(p_text("event", "secret.put"), p_uint("limit", 2)));
+    ck_assert_uint_eq(json_array_size(json_at(last, "records")), 2);
+    ck_assert_uint_eq(uint_at(last, "records.0.sequence"), 6);
+    ck_assert_uint_eq(uint_at(last, "records.1.sequence"), 7);
     json_auto_t *none = admin_do(&f, "audit.list", PARAMS(p_text("event", "nothing")));
     ck_assert_uint_eq(json_array_size(json_at(none, "records")), 0);
     json_auto_t *beyond = admin_do(&f, "audit.list", PARAMS(p_uint("from", 100)));

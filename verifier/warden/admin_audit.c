@@ -47,6 +47,31 @@ static enum err read_limit(struct admin_call *call, uint64_t *limit)
     return ERR_OK;
 }
 
+/* The newest `limit` records that are wanted, oldest first: read backwards in windows, since
+ * records of one event may lie far apart. */
+static enum err read_newest(struct admin_call *call, struct audit_page *page, uint64_t tail,
+                            uint64_t limit)
+{
+    struct store *store = call->warden->store;
+    json_t *newest = page->records; /* borrowed: the answer owns it */
+    for (uint64_t end = tail; end > 0 && json_array_size(newest) < limit;) {
+        CLEANUP(json_decrefp) json_t *window = json_array();
+        const uint64_t from = end > ADMIN_LIMIT_MAX ? end - ADMIN_LIMIT_MAX + 1 : 1;
+        page->records = window;
+        TRY(store_ops(store)->audit_scan(store, from, end, ADMIN_LIMIT_MAX, add_record, page,
+                                         call->fault));
+        if (json_array_extend(window, newest) != 0 || json_array_clear(newest) != 0 ||
+            json_array_extend(newest, window) != 0)
+            return ERR_NO_MEMORY;
+        end = from - 1;
+    }
+    while (json_array_size(newest) > limit) {
+        if (json_array_remove(newest, 0) != 0)
+            return ERR_NO_MEMORY;
+    }
+    return ERR_OK;
+}
+
 enum err admin_audit_list(struct admin_call *call, json_t *out)
 {
     struct store *store = call->warden->store;
@@ -64,6 +89,8 @@ enum err admin_audit_list(struct admin_call *call, json_t *out)
     if (request[0] != '\0')
         return store_ops(store)->audit_find(store, request, add_record, &page, call->fault);
     TRY(store_ops(store)->read_audit_head(store, &head, call->fault));
+    if (from == 0 && page.event[0] != '\0')
+        return read_newest(call, &page, head.sequence, limit);
     if (from == 0)
         from = head.sequence > limit ? head.sequence - limit + 1 : 1;
     return read_page(call, &page, from, head.sequence, limit, out);
@@ -107,16 +134,16 @@ enum err admin_audit_export(struct admin_call *call, json_t *out)
 {
     struct store *store = call->warden->store;
     const uint8_t *store_id = ledger_identity(call->warden->ledger)->store_id;
-    struct audit_page page = {.call = call, .records = json_array(), .encoded = true};
-    struct checkpoint_page checkpoints = {.checkpoints = json_array()};
-    json_t *end = json_object();
+    struct audit_page page = {.call = call, .encoded = true};
+    struct checkpoint_page checkpoints = {0};
+    json_t *end;
     struct audit_head head;
     uint64_t limit;
     uint64_t from = 1;
 
-    TRY(admin_set(out, "records", page.records));
-    TRY(admin_set(out, "checkpoints", checkpoints.checkpoints));
-    TRY(admin_set(out, "tail", end));
+    TRY(admin_set(out, "records", page.records = json_array()));
+    TRY(admin_set(out, "checkpoints", checkpoints.checkpoints = json_array()));
+    TRY(admin_set(out, "tail", end = json_object()));
     TRY(admin_uint(call, "from", ADMIN_OPTIONAL, INT64_MAX, &from));
     TRY(read_limit(call, &limit));
     TRY(admin_set(out, "store_id", admin_hex(bytes_of(store_id, PROTOCOL_STORE_ID_LEN))));
