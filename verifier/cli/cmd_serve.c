@@ -203,13 +203,15 @@ static enum err start_front(const struct config *config, struct warden *warden, 
     return front_start(&options, warden, out, fault);
 }
 
-/* Blocked in every thread from here on, taken by the one that waits. */
+/* Blocked in every thread from here on, taken by the one that waits.  A file that may not
+ * grow is an error of the one write, as on a full disk, and no end of the server. */
 static enum err block_signals(sigset_t *stop, struct fault *fault)
 {
     sigemptyset(stop);
     sigaddset(stop, SIGTERM);
     sigaddset(stop, SIGINT);
-    if (pthread_sigmask(SIG_BLOCK, stop, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+    if (pthread_sigmask(SIG_BLOCK, stop, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+        signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
         FAIL(fault, ERR_INTERNAL, "signals could not be set up");
     return ERR_OK;
 }

@@ -74,6 +74,7 @@ static enum err start_servers(struct front *front, const struct front_options *o
                   listener->audience == FRONT_PUBLIC ? "public" : "admin", LOG_Q(listener->address),
                   server_port(front->server[i]), listener->tls_key == NULL ? "no" : "yes");
     }
+    fault_clear(fault);
     return ERR_OK;
 }
 
