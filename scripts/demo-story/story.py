@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -78,8 +77,9 @@ class Story:
         path = f"{self.dir}/{name}.log"
         for _ in range(200):
             with open(path) as log:
-                if words in log.read():
-                    return
+                found = [line for line in log if words in line and line.endswith("\n")]
+            if found:
+                return found[0]
             if process.poll() is not None:
                 break
             time.sleep(0.05)
@@ -136,11 +136,11 @@ class Story:
         self.run(self.simulator, "--root-dir", self.nitro)
         self.run(self.vouchsafe, "init", "--state", self.state, "--development",
                  "--root", f"{self.nitro}/root.pem", "--person", "vendor")
-        self.port = free_port()
-        self.verifier = f"http://127.0.0.1:{self.port}"
         server = self.start("verifier", self.vouchsafe, "serve", "--state", self.state,
-                            "--listen", f"127.0.0.1:{self.port}")
-        self.wait_for_log("verifier", "serve.ready", server)
+                            "--listen", "127.0.0.1:0")
+        ready = self.wait_for_log("verifier", "serve.ready", server)
+        self.port = int(re.search(r" listen=\S+:(\d+)", ready).group(1))
+        self.verifier = f"http://127.0.0.1:{self.port}"
         self.step("The verifier runs, with a development store: its root is the emulator's.",
                   "a development store", lambda: f"a {self.admin('status')['kind']} store")
 
@@ -264,12 +264,6 @@ class Story:
 def ask_for_old_version(request):
     request["secrets"][0]["version"] = 1
     return request
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def main():

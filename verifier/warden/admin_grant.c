@@ -46,10 +46,25 @@ static enum err set_conditions(json_t *object, const struct policy_grant *g)
     return ERR_OK;
 }
 
+/* Which grants are listed, and who asks: how much of a quota is used, the store knows. */
+struct grant_view {
+    struct admin_call *call;
+    uint64_t secret_id; /* 0: any */
+    uint64_t image_id;
+};
+
+static enum err set_used(struct admin_call *call, uint64_t id, json_t *object)
+{
+    uint64_t used;
+    struct store *store = call->warden->store;
+    TRY(store_ops(store)->read_quota(store, id, &used, call->fault));
+    return admin_set(object, "used", json_integer((json_int_t)used));
+}
+
 static enum err show_grant(const struct policy *policy, uint64_t id, const void *context,
                            json_t *object)
 {
-    (void)context;
+    const struct grant_view *view = context;
     const struct policy_grant *g = policy_grant_get(policy, id);
     const struct policy_image *image = policy_image_get(policy, g->image_id);
     const struct policy_measurement *m = policy_measurement_get(policy, g->measurement_id);
@@ -60,27 +75,23 @@ static enum err show_grant(const struct policy *policy, uint64_t id, const void 
     if (m != NULL)
         TRY(admin_set(object, "measurement", json_string(m->version)));
     TRY(set_conditions(object, g));
+    if (g->quota != 0)
+        TRY(set_used(view->call, id, object));
     TRY(admin_set(object, "state", json_string(g->state == POLICY_ACTIVE ? "active" : "removed")));
     return admin_set(object, "created", admin_time(g->created_ms));
 }
 
 static enum err answer_grant(struct admin_call *call, uint64_t id, const char *result, json_t *out)
 {
+    const struct grant_view view = {.call = call};
     uint64_t revision;
-    uint64_t quota;
-    uint64_t used;
     json_t *object = json_object();
     TRY(admin_set(out, "grant", object));
     TRY(admin_set(out, "result", json_string(result)));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = show_grant(policy, id, NULL, object);
-    quota = policy_grant_get(policy, id)->quota;
+    const enum err err = show_grant(policy, id, &view, object);
     ledger_done(call->warden->ledger);
-    TRY(err);
-    if (quota == 0)
-        return ERR_OK;
-    TRY(store_ops(call->warden->store)->read_quota(call->warden->store, id, &used, call->fault));
-    return admin_set(object, "used", json_integer((json_int_t)used));
+    return err;
 }
 
 /* --- Adding --- */
@@ -330,35 +341,30 @@ enum err admin_grant_remove(struct admin_call *call, json_t *out)
 
 /* --- Listing --- */
 
-struct grant_filter {
-    uint64_t secret_id;
-    uint64_t image_id;
-};
-
 static bool grant_wanted(const struct policy *policy, uint64_t id, const void *context)
 {
-    const struct grant_filter *filter = context;
+    const struct grant_view *view = context;
     const struct policy_grant *g = policy_grant_get(policy, id);
-    return g->state == POLICY_ACTIVE &&
-           (filter->secret_id == 0 || filter->secret_id == g->secret_id) &&
-           (filter->image_id == 0 || filter->image_id == g->image_id);
+    return g->state == POLICY_ACTIVE && (view->secret_id == 0 || view->secret_id == g->secret_id) &&
+           (view->image_id == 0 || view->image_id == g->image_id);
 }
 
 static enum err list_grants(struct admin_call *call, const struct policy *policy,
                             const struct grant_names *names, json_t *out)
 {
-    const struct grant_filter filter = {
+    const struct grant_view view = {
+        .call = call,
         .secret_id = policy_find_secret(policy, names->secret),
         .image_id = policy_find_image(policy, names->image),
     };
-    if (names->secret[0] != '\0' && filter.secret_id == 0)
+    if (names->secret[0] != '\0' && view.secret_id == 0)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "secret"), ERR_NOT_FOUND,
              "there is no secret %s", names->secret);
-    if (names->image[0] != '\0' && filter.image_id == 0)
+    if (names->image[0] != '\0' && view.image_id == 0)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "image"), ERR_NOT_FOUND, "there is no image %s",
              names->image);
     return admin_list(call, policy, "grants", policy_grant_count(policy), grant_wanted, show_grant,
-                      &filter, out);
+                      &view, out);
 }
 
 enum err admin_grant_list(struct admin_call *call, json_t *out)
