@@ -246,7 +246,21 @@ START_TEST(wrong_older_policy)
     begin_saved(&f, SAVE_ROWS SAVE_HEAD);
     put_back(&f, BACK_ROWS BACK_HEAD);
     expect_closed(&f, ERR_STORE_TAMPERED, "policy_head", __LINE__);
-    ck_assert_ptr_nonnull(strstr(f.fault.detail, "an older policy was put back"));
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "put back to an older state"));
+}
+END_TEST
+
+/* The log alone, with its head: the policy knows better. */
+START_TEST(wrong_older_log)
+{
+    CLEANUP(fixture_free) struct warden_fixture f = {.requests = 0};
+    begin_saved(&f, "CREATE TABLE saved.audit AS SELECT * FROM main.audit;"
+                    "CREATE TABLE saved.audit_head AS SELECT * FROM main.audit_head;");
+    put_back(&f, "DELETE FROM main.audit; INSERT INTO main.audit SELECT * FROM saved.audit;"
+                 "DELETE FROM main.audit_head;"
+                 "INSERT INTO main.audit_head SELECT * FROM saved.audit_head;");
+    expect_closed(&f, ERR_STORE_TAMPERED, "policy_head", __LINE__);
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "put back to an older state"));
 }
 END_TEST
 
@@ -322,5 +336,5 @@ END_TEST
 
 UNIT_MAIN("ledger", valid_untouched, wrong_settings, wrong_people, wrong_builds, wrong_secrets,
           wrong_own_keys, wrong_macs, wrong_places, wrong_hole, wrong_head, wrong_audit_end,
-          wrong_older_row, wrong_older_head, wrong_older_policy, valid_whole_file_back,
-          wrong_identity, wrong_master, wrong_other_store)
+          wrong_older_row, wrong_older_head, wrong_older_policy, wrong_older_log,
+          valid_whole_file_back, wrong_identity, wrong_master, wrong_other_store)

@@ -91,11 +91,12 @@ static enum err check_last_record(struct ledger *l, struct fault *fault)
         !link.linked)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "audit %llu", (unsigned long long)l->sequence),
              ERR_STORE_TAMPERED, "the last audit record is not the one this server wrote");
-    /* A policy put back whole, rows and head, is older than the last record was made under. */
-    if (link.revision > l->head.revision)
+    /* Every record names the revision that holds once it is written: a policy put back
+     * whole, rows and head, or a log put back alone, disagrees with the other. */
+    if (link.revision != l->head.revision)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "policy_head"), ERR_STORE_TAMPERED,
-             "the policy is of revision %llu, the last audit record of %llu: an older policy was "
-             "put back",
+             "the policy is of revision %llu, the last audit record of %llu: one of them was put "
+             "back to an older state",
              (unsigned long long)l->head.revision, (unsigned long long)link.revision);
     return ERR_OK;
 }
