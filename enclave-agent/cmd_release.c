@@ -59,12 +59,12 @@ static void say_refused(const struct settings *s, const struct problem *problem)
     fputs("  this enclave measures as:\n", stderr);
     command_say_pcrs(s->plan.nsm);
     if (problem->code == ERR_REFUSED && problem->request_id[0] != '\0')
-        fprintf(
-            stderr,
-            "  what to do: an admin sees the reason with \"vouchsafe explain %s\"; a new build\n"
-            "  is registered with \"vouchsafe measurement add IMAGE@VERSION --pcr 0=... --pcr "
-            "1=... --pcr 2=...\"\n",
-            problem->request_id);
+        fprintf(stderr,
+                "  what to do: an admin of the verifier sees the reason with\n"
+                "    vouchsafe audit list --request %s\n"
+                "  and registers a new build with\n"
+                "    vouchsafe measurement add IMAGE@VERSION --pcr 0=... --pcr 1=... --pcr 2=...\n",
+                problem->request_id);
     else if (problem->code == ERR_DEBUG)
         fputs("  what to do: start the enclave without --debug-mode\n", stderr);
     else if (problem->code == ERR_UNTRUSTED)

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -256,7 +257,7 @@ class Story:
             shutil.rmtree(self.dir, ignore_errors=True)
             return
         print(f"\nThe state is kept in {self.dir}.  To look at it:\n"
-              f"  {self.vouchsafe} serve --state {self.state}\n"
+              f"  {self.vouchsafe} serve --state {self.state}      (in one terminal)\n"
               f"  VOUCHSAFE_STATE={self.state} {self.vouchsafe} audit list\n"
               f"  less {self.dir}/verifier.log")
 
@@ -266,12 +267,20 @@ def ask_for_old_version(request):
     return request
 
 
+def interrupt(_signal, _frame):
+    raise KeyboardInterrupt
+
+
 def main():
     story = Story(sys.argv[1], "--keep" in sys.argv[2:])
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         story.tell()
+    except KeyboardInterrupt:
+        print("\nInterrupted; what was started is ended.", file=sys.stderr)
+        return 130
     except (Difference, subprocess.TimeoutExpired, OSError, LookupError, TypeError) as error:
-        print(f"\nThe demo ends here: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"\nThe demo ends here: {error}", file=sys.stderr)
         return 1
     finally:
         story.clean_up()

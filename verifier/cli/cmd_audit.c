@@ -12,6 +12,38 @@
 
 /* ---- list ---- */
 
+/* A decision has no one object: what was asked for, and what came of each; and whose
+ * enclave asked. */
+static enum err describe_decision(json_t *record)
+{
+    CLEANUP(buf_free) struct buf object = {0};
+    size_t i;
+    const json_t *item;
+    const json_t *items = json_object_get(record, "secrets");
+    if (items == NULL)
+        return ERR_OK;
+    json_array_foreach(items, i, item)
+    {
+        const char *build = show_text(item, "measurement");
+        const char *reason = show_text(item, "reason");
+        TRY(buf_append_format(&object, "%s%s", i == 0 ? "" : ", ", show_text(item, "name")));
+        const json_int_t version = json_integer_value(json_object_get(item, "version"));
+        if (version != 0)
+            TRY(buf_append_format(&object, "@%lld", (long long)version));
+        if (build[0] != '\0')
+            TRY(buf_append_format(&object, " to %s", build));
+        else if (reason[0] != '\0')
+            TRY(buf_append_format(&object, " (%s)", reason));
+    }
+    TRY(api_set(record, "object", json_stringn((const char *)object.ptr, object.len)));
+    /* Of a policy's refusal the detail says the first item's reason once more. */
+    if (show_text(record, "detail")[0] != '\0' &&
+        strcmp(show_text(record, "code"), err_wire(ERR_REFUSED)) != 0)
+        return ERR_OK;
+    const char *module = show_text(json_object_get(record, "document"), "module_id");
+    return api_set(record, "detail", json_string(module));
+}
+
 static enum err list_run(const struct cli_args *args, struct fault *fault)
 {
     static const struct show_column columns[] = {
@@ -33,9 +65,12 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
         TRY(api_set(params, "from", json_integer((json_int_t)from)));
     TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
     TRY(api_call(&api, "GET", "/v1/admin/audit", params, &answer, fault));
-    const json_t *records = json_object_get(answer, "records");
+    json_t *records = json_object_get(answer, "records");
     if (cli_args_has(args, "json"))
         return cli_print_json(records);
+    size_t i;
+    json_t *record;
+    json_array_foreach(records, i, record) TRY(describe_decision(record));
     return show_table(records, columns, ARRAY_LEN(columns));
 }
 

@@ -265,7 +265,10 @@ static enum err describe_conditions(const struct grant_names *names, const struc
     TRY(set_conditions(conditions, g));
     if (names->measurement[0] != '\0')
         TRY(admin_set(conditions, "measurement", json_string(names->measurement)));
-    TRY(json_append(text, conditions));
+    if (g->version_count == 0 && json_object_del(conditions, "versions") != 0)
+        return ERR_INTERNAL;
+    if (json_object_size(conditions) > 0)
+        TRY(json_append(text, conditions));
     return buf_text(text) == NULL ? ERR_NO_MEMORY : ERR_OK;
 }
 
