@@ -264,6 +264,24 @@ START_TEST(wrong_found_again)
 }
 END_TEST
 
+/* Where others could exchange the files, no store is made. */
+START_TEST(wrong_found_open_directory)
+{
+    FIXTURE(f);
+    struct founded founded;
+    char dir[128];
+    struct stat st;
+    state_path(&f, "new", dir);
+    const struct founding founding = {.state_dir = dir, .person = "ann"};
+    ck_assert_int_eq(mkdir(dir, 0700), 0);
+    ck_assert_int_eq(chmod(dir, 0770), 0);
+    ck_err(warden_found(&founding, (int64_t)NOW_MS, &founded, &f.fault), ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "0770"));
+    ck_assert_int_eq(rmdir(dir), 0); /* nothing in it */
+    ck_assert_int_ne(stat(dir, &st), 0);
+}
+END_TEST
+
 START_TEST(wrong_found_root)
 {
     FIXTURE(f);
@@ -319,4 +337,4 @@ END_TEST
 
 UNIT_MAIN("admin_server", valid_issuers, valid_install, wrong_install, wrong_install_key,
           valid_audit_list, valid_audit_request, valid_audit_export, valid_found, wrong_found_again,
-          wrong_found_root, valid_production)
+          wrong_found_open_directory, wrong_found_root, valid_production)

@@ -55,11 +55,19 @@ static void work_free(struct work *w)
 
 /* --- Files --- */
 
+/* Whoever can write the directory can exchange the whole store for an older one. */
 static enum err make_dir(const char *path, struct fault *fault)
 {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+    struct stat st;
+    if (mkdir(path, 0700) == 0)
+        return ERR_OK;
+    if (errno != EEXIST || stat(path, &st) != 0)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "--state"), ERR_FILE,
              "the directory %s cannot be made: %s", path, strerror(errno));
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "--state"), ERR_CONFIG,
+             "%s has mode %04o: others could write there; chmod 700 it, or name another directory",
+             path, st.st_mode & 07777);
     return ERR_OK;
 }
 
