@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "cbor_writer.h"
-
-CLEANUP_PTR(EVP_MD_CTX, EVP_MD_CTX_free, evp_md_ctx_freep)
+#include "openssl_cleanup.h"
 
 /* A record is a map with integer keys, ascending; absent ones are left out:
  *   1 sequence         2 time (ms)       3 event           4 request id

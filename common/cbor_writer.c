@@ -31,16 +31,6 @@ void cbor_writer_uint(struct cbor_writer *w, uint64_t value)
     put_head(w, head, cbor_encode_uint(value, head, sizeof head));
 }
 
-void cbor_writer_int(struct cbor_writer *w, int64_t value)
-{
-    if (value >= 0) {
-        cbor_writer_uint(w, (uint64_t)value);
-        return;
-    }
-    uint8_t head[HEAD_LEN_MAX];
-    put_head(w, head, cbor_encode_negint((uint64_t)(-1 - value), head, sizeof head));
-}
-
 void cbor_writer_bytes(struct cbor_writer *w, struct bytes value)
 {
     uint8_t head[HEAD_LEN_MAX];

@@ -15,8 +15,6 @@ struct cbor_writer {
 
 void cbor_writer_init(struct cbor_writer *w, struct buf *out);
 void cbor_writer_uint(struct cbor_writer *w, uint64_t value);
-/* Any integer: negative ones as major type 1. */
-void cbor_writer_int(struct cbor_writer *w, int64_t value);
 void cbor_writer_bytes(struct cbor_writer *w, struct bytes value);
 void cbor_writer_text(struct cbor_writer *w, struct bytes value);
 void cbor_writer_cstr(struct cbor_writer *w, const char *value);

@@ -152,6 +152,25 @@ bool utf8_valid(struct bytes text)
     return true;
 }
 
+enum err decimal_parse(struct bytes text, uint64_t max, uint64_t *out)
+{
+    if (text.len == 0 || (text.len > 1 && text.ptr[0] == '0'))
+        return ERR_MALFORMED;
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return ERR_MALFORMED;
+        const unsigned digit = text.ptr[i] - (unsigned)'0';
+        if (value > (UINT64_MAX - digit) / 10)
+            return ERR_MALFORMED;
+        value = value * 10 + digit;
+    }
+    if (value > max)
+        return ERR_MALFORMED;
+    *out = value;
+    return ERR_OK;
+}
+
 /* `value` in `count` digits at `out` (strftime's %Y is not always four), and what
  * follows them. */
 static char *time_put(char *out, size_t count, int64_t value, char then)

@@ -21,6 +21,9 @@ MUST_CHECK enum err base64_append(struct buf *out, struct bytes in);
 
 bool utf8_valid(struct bytes text);
 
+/* A decimal number of 0..max: digits only, no sign, no leading zero.  ERR_MALFORMED. */
+MUST_CHECK enum err decimal_parse(struct bytes text, uint64_t max, uint64_t *out);
+
 /* RFC 3339 UTC, "2026-11-23T08:09:59Z" or with ".123"; Unix milliseconds.  Written
  * with a fraction only where there is one; read with three digits of it or none, 'T'
  * and 'Z' in upper case, no leap second.  What lies outside the years 0000..9999 is

@@ -9,11 +9,8 @@
 #include "cbor_reader.h"
 #include "cbor_writer.h"
 #include "codec.h"
-
-CLEANUP_PTR(EVP_MD_CTX, EVP_MD_CTX_free, md_ctx_freep)
-CLEANUP_PTR(EVP_PKEY_CTX, EVP_PKEY_CTX_free, pkey_ctx_freep)
-CLEANUP_PTR(ECDSA_SIG, ECDSA_SIG_free, ecdsa_sig_freep)
-CLEANUP_PTR(BIGNUM, BN_free, bn_freep)
+#include "openssl_cleanup.h"
+#include "spki.h"
 
 #define COSE_TAG_SIGN1   18  /* RFC 9052 section 2 */
 #define COORDINATE_MAX   48  /* P-384 */
@@ -262,7 +259,7 @@ static enum err sig_structure_digest(const struct profile *p, struct bytes heade
                                      struct bytes payload, uint8_t out[static COORDINATE_MAX])
 {
     static const char context[] = "\x84\x6aSignature1";
-    CLEANUP(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    CLEANUP(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     if (ctx == NULL)
         return ERR_NO_MEMORY;
     if (EVP_DigestInit_ex(ctx, curves[p->curve].digest(), NULL) != 1 ||
@@ -336,7 +333,7 @@ enum err cose_ecdsa_verify(enum cose_curve curve, EVP_PKEY *key, struct bytes di
     const enum err err = der_of_signature(signature, der, &der_len);
     if (err != ERR_OK)
         FAIL(fault, err, "the signature could not be encoded");
-    CLEANUP(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
     if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1) {
         ERR_clear_error();
         FAIL(fault, ERR_CRYPTO, "the verification could not be set up");
@@ -372,7 +369,7 @@ static enum err ecdsa_sign(const struct curve *c, EVP_PKEY *key, const uint8_t *
 {
     uint8_t der[DER_SIG_MAX];
     size_t der_len = sizeof der;
-    CLEANUP(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
     if (ctx == NULL || EVP_PKEY_sign_init(ctx) != 1 ||
         EVP_PKEY_sign(ctx, der, &der_len, digest, c->len) != 1)
         return ERR_CRYPTO;
@@ -453,22 +450,12 @@ enum err digest_sha256(struct bytes in, uint8_t out[static SHA256_LEN])
     return digest_with(EVP_sha256(), in, out);
 }
 
-static void openssl_freep(uint8_t **p)
-{
-    OPENSSL_free(*p);
-    *p = NULL;
-}
-
 enum err cose_key_id(EVP_PKEY *key, uint8_t out[static COSE_KID_LEN])
 {
-    CLEANUP(openssl_freep) uint8_t *der = NULL;
-    const int len = i2d_PUBKEY(key, &der);
-    if (len <= 0) {
-        ERR_clear_error();
-        return ERR_CRYPTO;
-    }
+    CLEANUP(buf_free) struct buf spki = {0};
     uint8_t digest[SHA256_LEN];
-    TRY(digest_sha256(bytes_of(der, (size_t)len), digest));
+    TRY(spki_append(key, &spki));
+    TRY(digest_sha256(bytes_of_buf(&spki), digest));
     memcpy(out, digest, COSE_KID_LEN);
     return ERR_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "codec.h"
 #include "http_transport.h"
 
 #define READ_CHUNK 16384
@@ -19,16 +20,10 @@ struct http_connection {
 
 /* --- targets --- */
 
-static enum err parse_number(const char *text, uint64_t max, const char *what, struct fault *fault)
+static enum err parse_number(const char *text, uint64_t max, const char *what, uint64_t *out,
+                             struct fault *fault)
 {
-    uint64_t value = 0;
-    const size_t len = strlen(text);
-    for (size_t i = 0; i < len; i++) {
-        if (!isdigit((unsigned char)text[i]))
-            FAIL(fault, ERR_USAGE, "%s is not a number", what);
-        value = value > max ? value : value * 10 + (uint64_t)(text[i] - '0');
-    }
-    if (len == 0 || len > 10 || value > max)
+    if (decimal_parse(bytes_of_text(text), max, out) != ERR_OK)
         FAIL(fault, ERR_USAGE, "%s is not a number up to %llu", what, (unsigned long long)max);
     return ERR_OK;
 }
@@ -36,8 +31,9 @@ static enum err parse_number(const char *text, uint64_t max, const char *what, s
 static enum err parse_port(const char *text, uint64_t max, struct http_target *out,
                            struct fault *fault)
 {
-    TRY(parse_number(text, max, "the port", fault));
-    if (strtoul(text, NULL, 10) == 0)
+    uint64_t port = 0;
+    TRY(parse_number(text, max, "the port", &port, fault));
+    if (port == 0)
         FAIL(fault, ERR_USAGE, "port 0 cannot be connected to");
     memcpy(out->port, text, strlen(text) + 1);
     return ERR_OK;
@@ -97,7 +93,8 @@ static enum err parse_vsock(const char *text, struct http_target *out, struct fa
         FAIL(fault, ERR_USAGE, "not vsock:CID:PORT");
     memcpy(out->host, text, len);
     out->host[len] = '\0';
-    TRY(parse_number(out->host, UINT32_MAX - 1, "the CID", fault));
+    uint64_t cid = 0;
+    TRY(parse_number(out->host, UINT32_MAX - 1, "the CID", &cid, fault));
     return parse_port(text + len + 1, UINT32_MAX - 1, out, fault);
 }
 

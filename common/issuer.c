@@ -1,59 +1,10 @@
 #include <inttypes.h>
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/ec.h>
 #include <openssl/evp.h>
-#include <openssl/obj_mac.h>
-#include <openssl/params.h>
 
 #include "codec.h"
+#include "openssl_cleanup.h"
 #include "receipt.h"
-
-CLEANUP_PTR(EVP_PKEY_CTX, EVP_PKEY_CTX_free, pkey_ctx_freep)
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, pkey_freep)
-
-/* RFC 5480 section 2: the SubjectPublicKeyInfo of a curve has one DER form up to the
- * point.  Comparing it whole and building the key from the point takes no other form
- * (explicit parameters, compressed points) and is far cheaper than d2i_PUBKEY. */
-static const uint8_t p256_prefix[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
-                                      0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-                                      0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00};
-static const uint8_t p384_prefix[] = {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86,
-                                      0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
-                                      0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00};
-
-static const struct spki_form {
-    const char *group;
-    struct bytes prefix;
-    size_t point_len; /* uncompressed: 04 | x | y */
-} p256_form = {SN_X9_62_prime256v1, {p256_prefix, sizeof p256_prefix}, 65},
-  p384_form = {SN_secp384r1, {p384_prefix, sizeof p384_prefix}, 97};
-
-_Static_assert(sizeof p256_prefix + 65 == DELEGATION_SPKI_LEN, "a P-256 SPKI has 91 bytes");
-
-/* ERR_MALFORMED unless `spki` has exactly this form and its point is on the curve. */
-static enum err key_from_spki(struct bytes spki, const struct spki_form *form, EVP_PKEY **out)
-{
-    if (spki.len != form->prefix.len + form->point_len ||
-        !bytes_equal(bytes_of(spki.ptr, form->prefix.len), form->prefix) ||
-        spki.ptr[form->prefix.len] != POINT_CONVERSION_UNCOMPRESSED)
-        return ERR_MALFORMED;
-    /* OSSL_PARAM has no const members; OpenSSL reads from these only. */
-    uint8_t point[97];
-    memcpy(point, spki.ptr + form->prefix.len, form->point_len);
-    char group[32] = {0};
-    memcpy(group, form->group, strlen(form->group));
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, form->point_len),
-        OSSL_PARAM_construct_end(),
-    };
-    CLEANUP(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1)
-        return ERR_CRYPTO;
-    /* Importing a point checks that it is on the curve, and these curves' cofactor is 1. */
-    return EVP_PKEY_fromdata(ctx, out, EVP_PKEY_PUBLIC_KEY, params) == 1 ? ERR_OK : ERR_MALFORMED;
-}
+#include "spki.h"
 
 void issuer_pins_free(struct issuer_pins *pins)
 {
@@ -115,7 +66,7 @@ static enum err add_pin(struct issuer_pins *pins, struct bytes spki, struct faul
             FAIL(fault, ERR_CONFIG, "key %zu is key %zu once more", pins->count + 1, i + 1);
     }
     EVP_PKEY *key = NULL;
-    const enum err err = key_from_spki(spki, &p384_form, &key);
+    const enum err err = spki_to_key(spki, &spki_p384, &key);
     if (err == ERR_MALFORMED)
         FAIL(fault, ERR_CONFIG, "key %zu is not a P-384 key in the usual form", pins->count + 1);
     TRY(err);
@@ -174,9 +125,9 @@ enum err delegation_verify(struct bytes message, const struct issuer_pins *pins,
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegation"), ERR_DELEGATION_EXPIRED,
              "valid %" PRIu64 "..%" PRIu64 " ms, the time is %" PRIu64 " ms",
              delegation.not_before_ms, delegation.not_after_ms, at_ms);
-    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
-    const enum err err = key_from_spki(bytes_of(delegation.receipt_key, delegation.receipt_key_len),
-                                       &p256_form, &key);
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
+    const enum err err =
+        spki_to_key(bytes_of(delegation.receipt_key, delegation.receipt_key_len), &spki_p256, &key);
     if (err == ERR_MALFORMED)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegation"), ERR_ANSWER,
              "the delegated receipt key is not a P-256 key");

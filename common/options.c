@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-#include "common/nearest.h"
+#include "codec.h"
+#include "nearest.h"
 
 #define HELP_COLUMN 24
 #define HELP_WIDTH  80
@@ -158,25 +159,6 @@ bool cli_args_has(const struct cli_args *args, const char *name)
     return option_given(args, option);
 }
 
-bool cli_uint_parse(struct bytes text, uint64_t max, uint64_t *out)
-{
-    if (text.len == 0 || (text.len > 1 && text.ptr[0] == '0'))
-        return false;
-    uint64_t value = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-        const unsigned digit = text.ptr[i] - (unsigned)'0';
-        if (value > (UINT64_MAX - digit) / 10)
-            return false;
-        value = value * 10 + digit;
-    }
-    if (value > max)
-        return false;
-    *out = value;
-    return true;
-}
-
 enum err cli_args_uint(const struct cli_args *args, const char *name, uint64_t min, uint64_t max,
                        uint64_t *out, struct fault *fault)
 {
@@ -184,7 +166,7 @@ enum err cli_args_uint(const struct cli_args *args, const char *name, uint64_t m
     if (text == NULL)
         return ERR_OK;
     uint64_t value = 0;
-    if (!cli_uint_parse(bytes_of_text(text), max, &value) || value < min)
+    if (decimal_parse(bytes_of_text(text), max, &value) != ERR_OK || value < min)
         FAIL(fault, ERR_USAGE, "--%s takes a number from %llu to %llu, not \"%s\"", name,
              (unsigned long long)min, (unsigned long long)max, text);
     *out = value;

@@ -54,8 +54,6 @@ const char *cli_args_next(const struct cli_args *args, const char *name, size_t 
  * what it had where the option was not given.  ERR_USAGE outside min..max. */
 MUST_CHECK enum err cli_args_uint(const struct cli_args *args, const char *name, uint64_t min,
                                   uint64_t max, uint64_t *out, struct fault *fault);
-/* The same rule for any text: digits only.  False where it is not such a number. */
-bool cli_uint_parse(struct bytes text, uint64_t max, uint64_t *out);
 
 /* The table as two columns of help, wrapped to 80 columns. */
 void cli_options_print(const struct cli_option *options, FILE *out);

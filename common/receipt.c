@@ -4,6 +4,7 @@
 
 #include "cbor_reader.h"
 #include "cbor_writer.h"
+#include "spki.h"
 
 /* Number of keys in each payload: 1..n, ascending, all of them. */
 #define RECEIPT_KEYS     9
@@ -268,18 +269,9 @@ enum err delegation_parse(struct bytes payload, struct delegation *out, struct f
     return ERR_OK;
 }
 
-/* RFC 8410 section 4: the SubjectPublicKeyInfo of X25519 up to the 32 bytes of the key. */
-static const uint8_t x25519_prefix[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
-                                        0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00};
-
-static bool is_x25519_spki(const uint8_t *spki, size_t len)
-{
-    return len == SEALING_KEY_SPKI_LEN && memcmp(spki, x25519_prefix, sizeof x25519_prefix) == 0;
-}
-
 enum err sealing_key_append(const struct sealing_key *key, struct buf *payload)
 {
-    if (!is_x25519_spki(key->spki, key->spki_len))
+    if (!spki_has_form(bytes_of(key->spki, key->spki_len), &spki_x25519))
         return ERR_INTERNAL;
     const size_t before = payload->len;
     struct cbor_writer w;
@@ -305,7 +297,7 @@ enum err sealing_key_parse(struct bytes payload, struct sealing_key *out, struct
     TRY(read_key(&r, 2, "key"));
     const size_t start = r.pos;
     TRY(read_fixed(&r, key.spki, SEALING_KEY_SPKI_LEN));
-    if (!is_x25519_spki(key.spki, key.spki_len))
+    if (!spki_has_form(bytes_of(key.spki, key.spki_len), &spki_x25519))
         FAIL(at(&r, start), ERR_MALFORMED, "not an X25519 key");
     TRY(read_key(&r, 3, "store_id"));
     TRY(read_fixed(&r, key.store_id, sizeof key.store_id));

@@ -183,13 +183,7 @@ enum err wrap_key_from_x25519(const struct secret *raw, struct wrap_key **out)
 
 enum err wrap_key_spki(const struct wrap_key *key, struct buf *spki)
 {
-    uint8_t *der = NULL;
-    const int len = i2d_PUBKEY(key->key, &der);
-    if (len <= 0)
-        return wrap_crypto_failed();
-    const enum err err = buf_append(spki, bytes_of(der, (size_t)len));
-    OPENSSL_free(der);
-    return err;
+    return spki_append(key->key, spki);
 }
 
 const char *wrap_key_format(const struct wrap_key *key)

@@ -11,10 +11,9 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
+#include "openssl_cleanup.h"
+#include "spki.h"
 #include "wrap.h"
-
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, evp_pkey_freep)
-CLEANUP_PTR(EVP_PKEY_CTX, EVP_PKEY_CTX_free, evp_pkey_ctx_freep)
 
 #define AEAD_KEY_LEN   32 /* AES-256-GCM */
 #define AEAD_NONCE_LEN 12
@@ -44,7 +43,7 @@ struct spki_view {
 struct wrap_format {
     const char *name;
     const struct hpke_suite *suite; /* NULL for RSA */
-    struct bytes spki_prefix;       /* HPKE: everything before the point */
+    const struct spki_form *form;   /* of its keys; NULL for RSA */
     /* True where the key is this format's to parse: no other format's is asked. */
     bool (*claims)(const struct wrap_format *format, const struct spki_view *spki);
     /* ERR_PUBLIC_KEY. */

@@ -4,15 +4,13 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
+#include "openssl_cleanup.h"
 #include "wrap_format.h"
 
-#define POINT_MAX 97 /* P-384 */
-#define HASH_MAX  48 /* SHA-384; what wipe_48 wipes */
+#define HASH_MAX 48 /* SHA-384; what wipe_48 wipes */
 
 CLEANUP_PTR(EVP_MAC, EVP_MAC_free, mac_freep)
 CLEANUP_PTR(EVP_MAC_CTX, EVP_MAC_CTX_free, mac_ctx_freep)
-CLEANUP_PTR(EVP_KDF, EVP_KDF_free, kdf_freep)
-CLEANUP_PTR(EVP_KDF_CTX, EVP_KDF_CTX_free, kdf_ctx_freep)
 
 /* ---- HKDF with labels (RFC 9180 section 4) ---- */
 
@@ -68,8 +66,8 @@ static enum err labelled_expand(const struct labelled *kdf, const uint8_t *prk, 
     TRY(buf_append(&info, context));
     TRY(buf_append(&info, info_tail));
 
-    CLEANUP(kdf_freep) EVP_KDF *hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    CLEANUP(kdf_ctx_freep) EVP_KDF_CTX *ctx = hkdf == NULL ? NULL : EVP_KDF_CTX_new(hkdf);
+    CLEANUP(evp_kdf_freep) EVP_KDF *hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    CLEANUP(evp_kdf_ctx_freep) EVP_KDF_CTX *ctx = hkdf == NULL ? NULL : EVP_KDF_CTX_new(hkdf);
     char digest[16];
     OPENSSL_strlcpy(digest, kdf->digest, sizeof digest);
     int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
@@ -90,51 +88,22 @@ static enum err labelled_expand(const struct labelled *kdf, const uint8_t *prk, 
 /* ---- keys ---- */
 
 /* SerializePublicKey: raw for X25519, uncompressed for the curves. */
-static enum err point_of(const struct hpke_suite *suite, EVP_PKEY *key, uint8_t out[POINT_MAX])
+static enum err point_of(const struct hpke_suite *suite, EVP_PKEY *key, uint8_t out[SPKI_POINT_MAX])
 {
     size_t len = 0;
-    if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, out, POINT_MAX,
-                                        &len) != 1 ||
+    if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, out,
+                                        SPKI_POINT_MAX, &len) != 1 ||
         len != suite->point_len)
         return wrap_crypto_failed();
     return ERR_OK;
 }
 
-/* DeserializePublicKey.  By raw point and not by d2i_PUBKEY, which costs 70 us more.
- *
- * The one place where a peer's point enters.  EVP_PKEY_fromdata refuses a coordinate out
- * of range and a point off the curve, but takes infinity (one byte, 00) and compressed
- * points: hence exact length and first byte 04 before it.  The curves are of prime order,
- * so such a point is a valid one and dh() need not check again. */
+/* DeserializePublicKey: the one place where a peer's point enters, and spki_point_to_key
+ * takes valid ones only.  dh() need not check again. */
 static enum err point_parse(const struct hpke_suite *suite, struct bytes point, EVP_PKEY **out)
 {
-    if (point.len != suite->point_len)
+    if (point.len != suite->point_len || spki_point_to_key(suite->group, point, out) != ERR_OK)
         return ERR_CRYPTO;
-    if (suite->group == NULL) {
-        EVP_PKEY *key = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, point.ptr, point.len);
-        if (key == NULL)
-            return wrap_crypto_failed();
-        *out = key;
-        return ERR_OK;
-    }
-    if (point.ptr[0] != 0x04)
-        return ERR_CRYPTO;
-    char group[16];
-    uint8_t copy[POINT_MAX]; /* OSSL_PARAM has no const */
-    OPENSSL_strlcpy(group, suite->group, sizeof group);
-    memcpy(copy, point.ptr, point.len);
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, copy, point.len),
-        OSSL_PARAM_construct_end(),
-    };
-    CLEANUP(evp_pkey_ctx_freep)
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
-    if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1 ||
-        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-        return wrap_crypto_failed();
-    *out = TAKE(key);
     return ERR_OK;
 }
 
@@ -223,7 +192,7 @@ enum err wrap_hpke_encapsulate_by(const struct hpke_suite *suite, EVP_PKEY *ephe
                                   EVP_PKEY *recipient, struct bytes info, struct secret **keys,
                                   struct buf *enc)
 {
-    uint8_t enc_point[POINT_MAX], recipient_point[POINT_MAX];
+    uint8_t enc_point[SPKI_POINT_MAX], recipient_point[SPKI_POINT_MAX];
     TRY(point_of(suite, ephemeral, enc_point));
     TRY(point_of(suite, recipient, recipient_point));
     const struct bytes enc_view = bytes_of(enc_point, suite->point_len);
@@ -242,7 +211,7 @@ enum err wrap_hpke_decapsulate(const struct hpke_suite *suite, EVP_PKEY *key, st
 {
     CLEANUP(evp_pkey_freep) EVP_PKEY *ephemeral = NULL;
     TRY(point_parse(suite, enc, &ephemeral));
-    uint8_t own_point[POINT_MAX];
+    uint8_t own_point[SPKI_POINT_MAX];
     TRY(point_of(suite, key, own_point));
     CLEANUP(wipe_48) uint8_t shared[HASH_MAX];
     TRY(kem_secret(suite, key, ephemeral, enc, bytes_of(own_point, suite->point_len), shared));
@@ -268,9 +237,7 @@ static enum err hpke_decapsulate(const struct wrap_format *format, EVP_PKEY *key
 /* DER is canonical and all but the point is constant: compared whole, nothing parsed. */
 static bool hpke_claims(const struct wrap_format *format, const struct spki_view *spki)
 {
-    const struct bytes whole = spki->whole, prefix = format->spki_prefix;
-    return whole.len == prefix.len + format->suite->point_len &&
-           bytes_equal(bytes_of(whole.ptr, prefix.len), prefix);
+    return spki_has_form(spki->whole, format->form);
 }
 
 /* The u of the points of order 1, 2, 4 and 8 on Curve25519 and its twist, and their
@@ -313,7 +280,7 @@ static enum err hpke_parse(struct bytes spki, const struct wrap_format *format, 
                            struct fault *fault)
 {
     const struct hpke_suite *suite = format->suite;
-    const struct bytes point = bytes_of(spki.ptr + format->spki_prefix.len, suite->point_len);
+    const struct bytes point = bytes_of(spki.ptr + format->form->prefix.len, suite->point_len);
     if (suite->group == NULL && x25519_low_order(point.ptr))
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "an X25519 point of low order");
     if (suite->group != NULL && point.ptr[0] != 0x04)
@@ -328,17 +295,6 @@ static enum err hpke_parse(struct bytes spki, const struct wrap_format *format, 
 #define HPKE_OPS                                                           \
     .claims = hpke_claims, .parse = hpke_parse, .generate = hpke_generate, \
     .encapsulate = hpke_encapsulate, .decapsulate = hpke_decapsulate
-
-/* SEQUENCE { SEQUENCE { OID }, BIT STRING } up to the key: RFC 8410 section 4. */
-static const uint8_t x25519_prefix[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
-                                        0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00};
-/* SEQUENCE { SEQUENCE { id-ecPublicKey, namedCurve }, BIT STRING }: RFC 5480 section 2. */
-static const uint8_t p256_prefix[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
-                                      0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-                                      0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00};
-static const uint8_t p384_prefix[] = {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86,
-                                      0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
-                                      0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00};
 
 static const struct hpke_suite suite_x25519 = {.group = NULL,
                                                .digest = "SHA256",
@@ -371,18 +327,18 @@ static const struct hpke_suite suite_p384 = {.group = "P-384",
 const struct wrap_format wrap_format_hpke_x25519 = {
     .name = "hpke-x25519",
     .suite = &suite_x25519,
-    .spki_prefix = {x25519_prefix, sizeof x25519_prefix},
+    .form = &spki_x25519,
     HPKE_OPS,
 };
 const struct wrap_format wrap_format_hpke_p256 = {
     .name = "hpke-p256",
     .suite = &suite_p256,
-    .spki_prefix = {p256_prefix, sizeof p256_prefix},
+    .form = &spki_p256,
     HPKE_OPS,
 };
 const struct wrap_format wrap_format_hpke_p384 = {
     .name = "hpke-p384",
     .suite = &suite_p384,
-    .spki_prefix = {p384_prefix, sizeof p384_prefix},
+    .form = &spki_p384,
     HPKE_OPS,
 };

@@ -5,11 +5,10 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "openssl_cleanup.h"
 #include "wrap_format.h"
 
 #define RSA_GENERATED_BITS 2048
-
-CLEANUP_PTR(BIGNUM, BN_free, bn_freep)
 
 /* rsaEncryption, 1.2.840.113549.1.1.1 (RFC 3279 section 2.3.1), and no other RSA: a key
  * that says RSASSA-PSS or RSAES-OAEP restricts its own use. */
@@ -23,11 +22,8 @@ static bool rsa_claims(const struct wrap_format *format, const struct spki_view 
 /* True where the DER of the key is `spki` byte for byte: one key, one text. */
 static bool rsa_is_canonical(const EVP_PKEY *key, struct bytes spki)
 {
-    uint8_t *der = NULL;
-    const int len = i2d_PUBKEY(key, &der);
-    const bool same = len > 0 && bytes_equal(bytes_of(der, (size_t)len), spki);
-    OPENSSL_free(der);
-    return same;
+    CLEANUP(buf_free) struct buf der = {0};
+    return spki_append(key, &der) == ERR_OK && bytes_equal(bytes_of_buf(&der), spki);
 }
 
 static enum err rsa_check_numbers(const EVP_PKEY *key, struct fault *fault)

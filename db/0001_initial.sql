@@ -2,8 +2,14 @@
 --
 -- Tables marked [policy] decide releases.  Their columns between `revision` and `mac`
 -- are what the MAC covers, in this order, as a deterministic CBOR array (PROTOCOL
--- section 7): INTEGER unsigned, TEXT text, BLOB byte string, NULL null.  A column added
--- later goes at the end.  Times are Unix milliseconds.
+-- section 7): INTEGER unsigned, TEXT text, BLOB byte string, NULL null.  Times are Unix
+-- milliseconds.
+--
+-- A later migration only appends columns to a [policy] table, nullable and without a default
+-- (ALTER TABLE puts them behind `mac`; the array simply goes on), marked `later` in
+-- store_sqlite_policy.c and policy/rows.c.  A later column that is NULL, with nothing but
+-- such behind it, is left out of the array: rows written before keep their array and their
+-- MAC, and a row has one encoding only.
 
 -- What this store is: one row.
 CREATE TABLE store (

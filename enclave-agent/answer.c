@@ -6,8 +6,7 @@
 #include <stdio.h>
 
 #include "common/codec.h"
-
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, pkey_freep)
+#include "common/openssl_cleanup.h"
 
 #define SHOWN_LEN 8 /* bytes of a value that an explanation shows */
 
@@ -225,7 +224,7 @@ static enum err verify(const struct release_answer *answer, const struct answer_
 {
     struct fault inner = FAULT_NONE;
     struct delegation delegation;
-    CLEANUP(pkey_freep) EVP_PKEY *receipt_key = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *receipt_key = NULL;
     enum err err =
         delegation_verify(bytes_of_buf(&answer->delegation), expected->pins,
                           expected->document->time_ms, &delegation, &receipt_key, &inner);

@@ -7,10 +7,8 @@
 
 #include "common/codec.h"
 #include "common/nearest.h"
+#include "common/openssl_cleanup.h"
 #include "deliver.h"
-
-CLEANUP_PTR(BIO, BIO_free_all, bio_freep)
-CLEANUP_PTR(X509, X509_free, x509_freep)
 
 #define PEM_FILE_MAX   65536
 #define TIMEOUT_MAX_S  3600
@@ -108,7 +106,8 @@ static enum err add_wanted(struct settings *s, const char *text, struct fault *f
     const char *mark = strchr(text, '@');
     uint64_t version = 0;
     if (mark != NULL &&
-        (!cli_uint_parse(bytes_of_text(mark + 1), PROTOCOL_VERSION_MAX, &version) || version == 0))
+        (decimal_parse(bytes_of_text(mark + 1), PROTOCOL_VERSION_MAX, &version) != ERR_OK ||
+         version == 0))
         FAIL(fault, ERR_USAGE, "\"%.140s\": a version is 1 to %d", text, PROTOCOL_VERSION_MAX);
     const struct bytes name =
         mark == NULL ? bytes_of_text(text) : bytes_of(text, (size_t)(mark - text));
@@ -134,7 +133,8 @@ static enum err add_floor(struct settings *s, const char *text, bool others, str
     const char *equals = strchr(text, '=');
     uint64_t floor = 0;
     if (equals == NULL ||
-        !cli_uint_parse(bytes_of_text(equals + 1), PROTOCOL_VERSION_MAX, &floor) || floor == 0)
+        decimal_parse(bytes_of_text(equals + 1), PROTOCOL_VERSION_MAX, &floor) != ERR_OK ||
+        floor == 0)
         FAIL(fault, ERR_USAGE, "min-version \"%.140s\" is not NAME=N with N 1 to %d", text,
              PROTOCOL_VERSION_MAX);
     struct wanted *wanted = find_wanted(s, bytes_of(text, (size_t)(equals - text)));
@@ -240,7 +240,7 @@ static enum err load_timeout(const char *text, struct settings *s, struct fault 
 {
     uint64_t timeout_s = SESSION_TIMEOUT_S;
     if (text != NULL &&
-        (!cli_uint_parse(bytes_of_text(text), TIMEOUT_MAX_S, &timeout_s) || timeout_s == 0))
+        (decimal_parse(bytes_of_text(text), TIMEOUT_MAX_S, &timeout_s) != ERR_OK || timeout_s == 0))
         FAIL(fault, ERR_USAGE, "timeout takes 1 to %d seconds, not \"%.60s\"", TIMEOUT_MAX_S, text);
     s->plan.timeout_ms = (int64_t)timeout_s * 1000;
     return ERR_OK;

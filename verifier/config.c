@@ -1,6 +1,9 @@
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "common/nearest.h"
 
@@ -42,11 +45,11 @@ const char *config_key(size_t i)
 
 void config_init(struct config *config)
 {
-    *config = (struct config){.threads = 8,
-                              .connections = 512,
-                              .connections_per_address = 64,
-                              .rate_per_s = 50,
-                              .rate_burst = 200,
+    *config = (struct config){.threads = CONFIG_THREADS_DEFAULT,
+                              .connections = CONFIG_CONNECTIONS_DEFAULT,
+                              .connections_per_address = CONFIG_PER_ADDRESS_DEFAULT,
+                              .rate_per_s = CONFIG_RATE_PER_S_DEFAULT,
+                              .rate_burst = CONFIG_RATE_BURST_DEFAULT,
                               .log_level = LOG_LEVEL_INFO};
 }
 
@@ -294,6 +297,49 @@ static enum err default_path(const struct config *config, char *path, const char
     return ERR_OK;
 }
 
+enum err config_make_absolute(char *path, size_t size)
+{
+    char joined[2 * CONFIG_PATH_SIZE];
+    if (path[0] == '/')
+        return ERR_OK;
+    if (getcwd(joined, sizeof joined) == NULL)
+        return errno == ERANGE ? ERR_TOO_LARGE : ERR_FILE;
+    /* "./state" and "state" are one name in the server's log, and shorter. */
+    while (strncmp(path, "./", 2) == 0)
+        memmove(path, path + 2, strlen(path + 2) + 1);
+    size_t used = strlen(joined);
+    if (used > 1)
+        joined[used++] = '/'; /* in place of the NUL */
+    const size_t len = strlen(path) + 1;
+    if (used + len > size || used + len > sizeof joined)
+        return ERR_TOO_LARGE;
+    memcpy(joined + used, path, len);
+    memcpy(path, joined, used + len);
+    return ERR_OK;
+}
+
+static enum err set_absolute(char *path, const char *key, struct fault *fault)
+{
+    const enum err err = config_make_absolute(path, CONFIG_PATH_SIZE);
+    if (err != ERR_OK)
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", key), ERR_CONFIG,
+             err == ERR_TOO_LARGE ? "the path is too long, seen from the root"
+                                  : "relative to a directory that cannot be named");
+    return ERR_OK;
+}
+
+/* The kernel's limit, told by the name of the setting. */
+static enum err set_socket(struct config *config, struct fault *fault)
+{
+    TRY(set_absolute(config->admin_socket, "admin_socket", fault));
+    if (strlen(config->admin_socket) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "admin_socket"), ERR_CONFIG,
+             "a socket's path has at most %zu bytes, this one has %zu: %s",
+             sizeof((struct sockaddr_un *)0)->sun_path - 1, strlen(config->admin_socket),
+             config->admin_socket);
+    return ERR_OK;
+}
+
 static enum err check_pair(const char *cert_key, const char *cert, const char *key_key,
                            const char *key, struct fault *fault)
 {
@@ -308,9 +354,11 @@ enum err config_finish(struct config *config, struct fault *fault)
     if (config->state[0] == '\0')
         strcpy(config->state, CONFIG_STATE_DEFAULT);
     if (config->listen[0] == '\0')
-        strcpy(config->listen, "127.0.0.1:8443");
+        strcpy(config->listen, CONFIG_LISTEN_DEFAULT);
+    TRY(set_absolute(config->state, "state", fault));
     TRY(default_path(config, config->admin_socket, "admin.sock", fault));
     TRY(default_path(config, config->master_key, "master.key", fault));
+    TRY(set_socket(config, fault));
     TRY(check_pair("tls_cert", config->tls_cert, "tls_key", config->tls_key, fault));
     TRY(check_pair("admin_tls_cert", config->admin_tls_cert, "admin_tls_key", config->admin_tls_key,
                    fault));

@@ -19,6 +19,14 @@
 
 #define CONFIG_ADDRESS_SIZE (256 + sizeof "[]:65535")
 
+/* What holds where nothing is set; front.h and the help text take them from here. */
+#define CONFIG_LISTEN_DEFAULT      "127.0.0.1:8443"
+#define CONFIG_THREADS_DEFAULT     8
+#define CONFIG_CONNECTIONS_DEFAULT 512
+#define CONFIG_PER_ADDRESS_DEFAULT 64
+#define CONFIG_RATE_PER_S_DEFAULT  50
+#define CONFIG_RATE_BURST_DEFAULT  200
+
 struct config {
     uint64_t given; /* bit i: row i was set, by file or flag */
     char state[CONFIG_PATH_SIZE];
@@ -54,8 +62,14 @@ MUST_CHECK enum err config_set(struct config *config, const char *key, const cha
  * ERR_CONFIG; ERR_NO_MEMORY. */
 MUST_CHECK enum err config_parse(struct config *config, struct bytes text, const char *name,
                                  struct fault *fault);
-/* Fills in what was left out and checks what must go together.  ERR_CONFIG. */
+/* Fills in what was left out, makes `state` and `admin_socket` absolute, and checks what
+ * must go together.  ERR_CONFIG. */
 MUST_CHECK enum err config_finish(struct config *config, struct fault *fault);
+
+/* `path` as seen from the root, where it is a relative one: a Unix socket's address must be
+ * (the directory that the program runs in may change, and a client's is another).
+ * ERR_TOO_LARGE where `size` bytes do not hold it; ERR_FILE. */
+MUST_CHECK enum err config_make_absolute(char *path, size_t size);
 
 /* Whether the host of "host:port" is this machine's own: 127.0.0.0/8, ::1, localhost. */
 bool config_is_loopback(const char *address);

@@ -7,6 +7,7 @@
 
 #include "common/codec.h"
 #include "common/log.h"
+#include "common/pcr_text.h"
 #include "sim_measure.h"
 #include "sim_server.h"
 
@@ -97,17 +98,13 @@ static enum err check_name(const char *what, const char *name, size_t max, struc
 
 static enum err parse_pcr(struct options *o, const char *text, struct fault *fault)
 {
-    char *end = NULL;
-    errno = 0;
-    const unsigned long index = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '=' || errno != 0)
-        FAIL(fault, ERR_USAGE, "--pcr %s: not of the form N=HEX", text);
+    uint8_t value[ATTDOC_PCR_LEN];
+    unsigned index = 0;
+    TRY(pcr_assignment_parse(text, &index, value, fault));
     if (index >= SIM_PCR_FIRST_USER)
         FAIL(fault, ERR_USAGE, "--pcr %s: 0 to %u only; the enclave itself extends the others",
              text, SIM_PCR_FIRST_USER - 1);
-    if (hex_decode(bytes_of_text(end + 1), o->pcr[index], ATTDOC_PCR_LEN) != ERR_OK)
-        FAIL(fault, ERR_USAGE, "--pcr %s: the value must be %d hex digits", text,
-             2 * ATTDOC_PCR_LEN);
+    memcpy(o->pcr[index], value, sizeof value);
     o->pcr_set |= UINT32_C(1) << index;
     return ERR_OK;
 }

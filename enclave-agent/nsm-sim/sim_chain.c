@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/openssl_cleanup.h"
+
 #define ROOT_CERT "root.pem"
 #define ROOT_KEY  "root.key"
 #define LEAF      4 /* place in the chain: root, regional, zonal, instance, leaf */
@@ -22,10 +24,6 @@ struct sim_chain {
     struct mkdoc_chain_spec spec;
     struct mkdoc_chain current; /* empty until the first document */
 };
-
-CLEANUP_PTR(X509, X509_free, x509_freep)
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, pkey_freep)
-CLEANUP_PTR(BIO, BIO_free_all, bio_freep)
 
 static void fd_close(int *fd)
 {
@@ -95,7 +93,7 @@ static enum err load_root(int dir, struct mkdoc_chain *out, struct fault *fault)
     if (cert == NULL)
         FAIL(fault, ERR_CONFIG, "%s holds no certificate", ROOT_CERT);
     /* An empty passphrase, so that an encrypted key is refused rather than asked for. */
-    CLEANUP(pkey_freep)
+    CLEANUP(evp_pkey_freep)
     EVP_PKEY *key = PEM_read_bio_PrivateKey(key_bio, NULL, NULL, (void *)(uintptr_t) "");
     if (key == NULL)
         FAIL(fault, ERR_CONFIG, "%s holds no private key", ROOT_KEY);

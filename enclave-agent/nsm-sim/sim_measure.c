@@ -6,8 +6,7 @@
 #include <unistd.h>
 
 #include "common/codec.h"
-
-CLEANUP_PTR(EVP_MD_CTX, EVP_MD_CTX_free, md_ctx_freep)
+#include "common/openssl_cleanup.h"
 
 static void fd_close(int *fd)
 {
@@ -20,7 +19,7 @@ enum err sim_measure_file(const char *path, uint8_t digest[static SHA384_LEN], s
     CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         FAIL(fault, ERR_FILE, "%s cannot be opened: %s", path, strerror(errno));
-    CLEANUP(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    CLEANUP(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha384(), NULL) != 1)
         return ERR_CRYPTO;
     uint8_t block[16384];

@@ -10,8 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, evp_pkey_freep)
-CLEANUP_PTR(EVP_PKEY_CTX, EVP_PKEY_CTX_free, evp_pkey_ctx_freep)
+#include "common/openssl_cleanup.h"
 
 #define UNIT_ROUNDS 40
 

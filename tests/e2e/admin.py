@@ -499,10 +499,19 @@ class Commands(WithStore):
         key = os.path.join(self.store.state, "issuer.key")
         self.refused("usage", "issuer", "delegate", status=2, says="--key")
         self.refused("usage", "issuer", "delegate", "--key", key, "--days", "0", status=2)
-        self.refused("file", "issuer", "delegate", "--key", self.store.path("none"), status=3)
-        junk = self.store.write("junk.key", "no key")
-        os.chmod(junk, 0o600)
-        self.refused("config", "issuer", "delegate", "--key", junk, status=2, says="P-384")
+        self.refused("config", "issuer", "delegate", "--key", self.store.path("none"), status=2,
+                     says="cannot be opened")
+        link = self.store.path("link.key")
+        os.symlink(key, link)
+        self.refused("config", "issuer", "delegate", "--key", link, status=2, says="link.key")
+        good = self.store.read("issuer.key")
+        for content, says in ((b"no key", "PRIVATE KEY"),
+                              (good.replace(b"PRIVATE", b"EC PRIVATE"), "pkcs8"),
+                              (good[:60] + b"A" * 40 + good[100:], "P-384"),
+                              (good + good, "nothing after it")):
+            junk = self.store.write("junk.key", content)
+            os.chmod(junk, 0o600)
+            self.refused("config", "issuer", "delegate", "--key", junk, status=2, says=says)
         make_certificate(self.store.folder, "other", "keyUsage=critical,keyCertSign")
         other = self.store.path("other.pem.key")
         os.chmod(other, 0o600)

@@ -76,18 +76,23 @@ class Agent(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.dir = tempfile.mkdtemp(prefix="vouchsafe-agent-")
-        cls.nsm, cls.simulator = cls.start_simulator("nsm")
+        cls.addClassCleanup(shutil.rmtree, cls.dir)
+        cls.nsm, _ = cls.start_simulator("nsm")
         cls.root = os.path.join(cls.dir, "root", "root.pem")
         # Any issuer will do where nothing is ever signed.
-        cls.peers = []
         _, cls.issuer = cls.start_peer("any")
 
     @classmethod
-    def tearDownClass(cls):
-        for process in [cls.simulator, *cls.peers]:
-            process.terminate()
-            process.wait(10)
-        shutil.rmtree(cls.dir)
+    def start(cls, *words, **more):
+        """Ended with the class, also where setUpClass fails, which tearDownClass is not."""
+        process = subprocess.Popen(words, **more)
+        cls.addClassCleanup(cls.end, process)
+        return process
+
+    @staticmethod
+    def end(process):
+        process.terminate()
+        process.wait(10)
 
     @classmethod
     def wait_for(cls, ready):
@@ -100,9 +105,8 @@ class Agent(unittest.TestCase):
     @classmethod
     def start_simulator(cls, name, *args):
         path = os.path.join(cls.dir, name)
-        process = subprocess.Popen(
-            [SIMULATOR, "--socket", path, "--root-dir", os.path.join(cls.dir, "root"), *args],
-            stderr=subprocess.DEVNULL)
+        process = cls.start(SIMULATOR, "--socket", path, "--root-dir",
+                            os.path.join(cls.dir, "root"), *args, stderr=subprocess.DEVNULL)
         cls.wait_for(lambda: os.path.exists(path))
         cls.wait_for(lambda: cls.answers(path))
         return f"unix:{path}", process
@@ -120,7 +124,7 @@ class Agent(unittest.TestCase):
     def start_peer(cls, name, mode="honest"):
         path = os.path.join(cls.dir, name + ".peer")
         issuer = os.path.join(cls.dir, name + ".pem")
-        cls.peers.append(subprocess.Popen([PEER, path, issuer, mode]))
+        cls.start(PEER, path, issuer, mode)
         cls.wait_for(lambda: os.path.exists(issuer) and os.path.getsize(issuer) > 200)
         return f"unix:{path}", issuer
 

@@ -1,20 +1,24 @@
 #!/usr/bin/env python3
-"""Goal of this test: clocks that differ, a server that starts anew or stops, a disk that is
-full and a database that another program holds: each ends in an exact code or in the
-secret, never in a release without a record, and no challenge counts twice.
+"""Goal of this test: clocks that differ, a server that starts anew or stops, a second one, a
+database put back to an older copy, a disk that is full and a database that another program
+holds: each ends in an exact code or in the secret, never in a release without a record, and
+no challenge counts twice.
 """
 import http.client
 import json
 import os
 import re
 import resource
+import shutil
 import signal
 import sqlite3
+import stat
+import subprocess
 import time
 import unittest
 
 from enclave import SECRET, WithEnclave
-from server import TIMEOUT_S
+from server import BINARY, TIMEOUT_S, Store, WithStore, clean_environment, pcr
 
 
 def wait_for(what, ready):
@@ -174,6 +178,169 @@ class Restarts(WithEnclave):
         self.assertIn(" ev=serve.stopped requests_cut_off=no", self.store.log())
         self.assertIsNone(self.store.start())
         self.assertEqual(len(self.records("release.granted")), 1)
+
+
+class Anchor(WithStore):
+    """What every MAC in an older copy of the database cannot tell."""
+
+    def setUp(self):
+        super().setUp()
+        self.check(self.store.init(), 0)
+        self.path = self.store.path("anchor")
+        self.option = ["--anchor-file", self.path]
+
+    def anchor(self):
+        """(store, revision, sequence)"""
+        with open(self.path, encoding="ascii") as file:
+            found = re.fullmatch(r"store ([0-9a-f]{32})\nrevision (\d+)\nsequence (\d+)\n",
+                                 file.read())
+        self.assertIsNotNone(found)
+        return found[1], int(found[2]), int(found[3])
+
+    def add(self, version):
+        self.done("measurement", "add", f"payments@{version}", "--pcr", f"0={pcr(version)}",
+                  "--pcr", f"1={pcr('1')}", "--pcr", f"2={pcr('2' + version)}")
+
+    def newest(self):
+        (row,) = self.sql("SELECT max(sequence) FROM audit")
+        return row[0]
+
+    def sql(self, statement):
+        db = sqlite3.connect(os.path.join(self.store.state, "vouchsafe.db"))
+        rows = db.execute(statement).fetchall()
+        db.close()
+        return rows
+
+    def test_moves(self):
+        """With every change and every checkpoint, so at the start and at the stop."""
+        self.assertIsNone(self.store.start(*self.option))
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
+        store, revision, sequence = self.anchor()
+        self.assertEqual(store, self.json("status")["store_id"])
+        self.assertEqual(sequence, self.newest())
+        self.add("1")
+        self.assertEqual(self.anchor(), (store, revision + 1, self.newest()))
+        self.assertGreater(self.newest(), sequence)
+        self.store.stop()
+        self.assertEqual(self.anchor(), (store, revision + 1, self.newest()))
+        (row,) = self.sql("SELECT event FROM audit ORDER BY sequence DESC LIMIT 1")
+        self.assertEqual(row[0], "serve.stop")
+        self.assertIsNone(self.store.start(*self.option))
+        self.assertEqual(self.anchor(), (store, revision + 1, self.newest()))
+
+    def test_older_copy(self):
+        self.assertIsNone(self.store.start(*self.option))
+        self.add("1")
+        self.store.stop()
+        older = self.store.read("vouchsafe.db")
+        self.assertIsNone(self.store.start(*self.option))
+        self.add("2")
+        self.store.stop()
+        newer = self.store.read("vouchsafe.db")
+        before = self.anchor()
+        self.store.write("state/vouchsafe.db", older)
+        for _ in range(2):
+            self.assertEqual(self.not_started("store_tampered", "anchor_file", *self.option), 3)
+        self.refused("store_tampered", "serve", "--check", *self.option, status=3,
+                     says="anchor_file")
+        self.assertEqual(self.anchor(), before)
+        # Genuine in itself: without the anchor nothing would be noticed.
+        self.done("serve", "--check")
+        self.store.write("state/vouchsafe.db", newer)
+        self.done("serve", "--check", *self.option)
+        self.assertIsNone(self.store.start(*self.option))
+
+    def test_another_stores(self):
+        other = Store()
+        self.addCleanup(other.close)
+        self.check(other.init(), 0)
+        self.assertIsNone(other.start(*self.option))
+        other.stop()
+        before = self.anchor()
+        self.assertEqual(self.not_started("config", "anchor_file", *self.option), 2)
+        self.refused("config", "serve", "--check", *self.option, status=2, says="anchor_file")
+        self.assertEqual(self.anchor(), before)
+        self.store.write("anchor", "no anchor")
+        self.assertEqual(self.not_started("config", "anchor_file", *self.option), 2)
+        self.refused("config", "serve", "--check", *self.option, status=2, says="anchor_file")
+
+    def test_check_makes_none(self):
+        sequence = self.newest()
+        self.done("serve", "--check", *self.option)
+        self.assertFalse(os.path.exists(self.path))
+        self.assertEqual(self.newest(), sequence)
+
+
+class OneServer(WithStore):
+    def setUp(self):
+        super().setUp()
+        self.check(self.store.init(), 0)
+
+    def test_second(self):
+        self.assertIsNone(self.store.start())
+        first = self.store.server
+        run = self.store.run("serve", "--listen", "127.0.0.1:0", "--admin-socket",
+                             self.store.path("other.sock"))
+        self.assertEqual(run.returncode, 3)
+        last = run.stderr.decode().splitlines()[-1]
+        self.assertTrue(last.startswith("vouchsafe: busy: another server runs on this store: "),
+                        last)
+        self.refused("busy", "serve", "--check", status=3,
+                     says="a server runs on this store; it was checked when it started")
+        self.assertIsNone(first.poll())
+        self.assertEqual(self.json("status")["kind"], "production")
+        # Killed, it leaves a lock file that locks nothing.
+        self.store.stop(signal.SIGKILL)
+        self.assertTrue(os.path.exists(os.path.join(self.store.state, "vouchsafe.db.lock")))
+        self.done("serve", "--check")
+        self.assertIsNone(self.store.start())
+
+    def test_busy_before_opened(self):
+        """A newer program's migration would be the first thing that opening does: the lock
+        comes before anything in the database is looked at."""
+        self.assertIsNone(self.store.start())
+        path = os.path.join(self.store.state, "vouchsafe.db")
+        moved = self.store.path("moved.db")
+        os.rename(path, moved)
+        try:
+            self.store.write("state/vouchsafe.db", "no database")
+            self.refused("busy", "serve", "--check", status=3)
+            run = self.store.run("serve", "--listen", "127.0.0.1:0")
+            self.assertIn(b"vouchsafe: busy: ", run.stderr)
+        finally:
+            os.rename(moved, path)
+
+    def test_no_store(self):
+        """Nothing is left behind where there is none."""
+        shutil.rmtree(self.store.state)
+        os.mkdir(self.store.state)
+        self.refused("file", "serve", "--check", status=3, says="vouchsafe init")
+        self.assertEqual(self.not_started("file", "vouchsafe init"), 3)
+        self.assertEqual(os.listdir(self.store.state), [])
+
+    def test_relative_state(self):
+        """From the directory above, server and client alike."""
+        def run(*args):
+            return subprocess.run([BINARY, *args, "--state", "./state"], cwd=self.store.folder,
+                                  capture_output=True, check=False, timeout=TIMEOUT_S,
+                                  env=clean_environment())
+
+        self.check(run("serve", "--check"), 0)
+        with open(self.store.log_path, "wb") as log:
+            self.store.server = subprocess.Popen(
+                [BINARY, "serve", "--state", "state", "--listen", "127.0.0.1:0"],
+                cwd=self.store.folder, stderr=log, stdin=subprocess.DEVNULL,
+                env=clean_environment())
+        wait_for("the server", lambda: " ev=serve.ready " in self.store.log())
+        self.check(run("status"), 0)
+        self.json("status")
+        self.assertEqual(self.store.stop(), 0)
+
+    def test_long_state(self):
+        state = self.store.path("s" * 100)
+        os.rename(self.store.state, state)
+        self.refused("config", "serve", "--check", "--state", state, status=2,
+                     says="admin_socket: a socket's path has at most 107 bytes")
 
 
 class Disk(WithEnclave):

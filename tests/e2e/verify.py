@@ -292,6 +292,7 @@ class Verify(unittest.TestCase):
         self.wrong_usage("unknown option --frobnicate", "verify", "--frobnicate", self.path)
         self.wrong_usage("--at takes", "verify", "--at", "yesterday", self.path)
         self.wrong_usage("--at takes", "verify", "--at", "2026-02-30T00:00:00Z", self.path)
+        self.wrong_usage("from 1970 on", "verify", "--at", "1969-12-31T23:59:59Z", self.path)
         self.wrong_usage("--kind takes", "verify", "--kind", "tpm", self.path)
         for nonce in ("", "0", "0g", "00 ", "00" * 1025):
             self.wrong_usage("--nonce takes", "verify", f"--nonce={nonce}", self.path)

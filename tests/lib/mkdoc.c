@@ -5,11 +5,9 @@
 #include <openssl/evp.h>
 
 #include "common/cbor_writer.h"
+#include "common/openssl_cleanup.h"
 
 #define COORDINATE_LEN 48 /* ES384: r and s */
-
-CLEANUP_PTR(ECDSA_SIG, ECDSA_SIG_free, ecdsa_sig_freep)
-CLEANUP_PTR(EVP_MD_CTX, EVP_MD_CTX_free, md_ctx_freep)
 
 void mkdoc_fields_defaults(struct mkdoc_fields *fields, int64_t now_ms, const char *module_id,
                            unsigned seed)
@@ -131,7 +129,7 @@ static enum err sign_raw(EVP_PKEY *key, struct bytes message,
 {
     uint8_t der[256];
     size_t der_len = sizeof der;
-    CLEANUP(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    CLEANUP(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     if (ctx == NULL || EVP_DigestSignInit(ctx, NULL, EVP_sha384(), NULL, key) != 1 ||
         EVP_DigestSign(ctx, der, &der_len, message.ptr, message.len) != 1)
         return ERR_CRYPTO;

@@ -1,3 +1,4 @@
+#include "common/openssl_cleanup.h"
 #include "mkdoc.h"
 
 #include <openssl/asn1.h>
@@ -22,23 +23,11 @@
 
 static const char crl_url[] = "URI:http://crl.vouchsafe-test.invalid/crl/test-only.crl";
 
-CLEANUP_PTR(X509, X509_free, x509_freep)
-CLEANUP_PTR(X509_NAME, X509_NAME_free, x509_name_freep)
 CLEANUP_PTR(X509_EXTENSION, X509_EXTENSION_free, x509_extension_freep)
-CLEANUP_PTR(BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free, basic_constraints_freep)
 CLEANUP_PTR(AUTHORITY_KEYID, AUTHORITY_KEYID_free, authority_keyid_freep)
 CLEANUP_PTR(ASN1_OCTET_STRING, ASN1_OCTET_STRING_free, octet_string_freep)
-CLEANUP_PTR(ASN1_BIT_STRING, ASN1_BIT_STRING_free, bit_string_freep)
 CLEANUP_PTR(ASN1_TIME, ASN1_TIME_free, asn1_time_freep)
 CLEANUP_PTR(ASN1_OBJECT, ASN1_OBJECT_free, asn1_object_freep)
-CLEANUP_PTR(BIGNUM, BN_free, bn_freep)
-CLEANUP_PTR(BIO, BIO_free_all, bio_freep)
-
-static void openssl_freep(uint8_t **p)
-{
-    OPENSSL_free(*p);
-    *p = NULL;
-}
 
 void mkdoc_chain_free(struct mkdoc_chain *chain)
 {
@@ -216,7 +205,7 @@ static enum err add_subject_key(X509 *x)
 
 static enum err add_key_usage(X509 *x, const struct mkdoc_cert *cert)
 {
-    CLEANUP(bit_string_freep) ASN1_BIT_STRING *bits = ASN1_BIT_STRING_new();
+    CLEANUP(asn1_bit_string_freep) ASN1_BIT_STRING *bits = ASN1_BIT_STRING_new();
     if (bits == NULL)
         return ERR_CRYPTO;
     for (int i = 0; i < 9; i++) {

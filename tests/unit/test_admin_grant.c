@@ -138,6 +138,8 @@ START_TEST(wrong_versions)
         "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
         "1.5",
         "0x1",
+        "01",
+        "1,02",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         GRANT_REFUSED(ERR_MALFORMED, "versions", MAIN, PAYMENTS, p_text("versions", bad[i]));

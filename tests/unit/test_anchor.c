@@ -1,19 +1,29 @@
 #include "verifier/warden/anchor.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "unit.h"
 
-static char path[256];
+static char dir[64];
+static char path[sizeof dir + 8];
 static const struct anchor now = {.store_id = {1, 2, 3}, .revision = 7, .sequence = 40};
 
 static void begin(void)
 {
-    snprintf(path, sizeof path, "/tmp/vouchsafe-anchor-%d", (int)getpid());
+    /* A directory of our own: in the common one somebody else could be first. */
+    strcpy(dir, "/tmp/vouchsafe-anchor-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/anchor", dir);
+}
+
+static void end(void)
+{
     unlink(path);
+    ck_assert_int_eq(rmdir(dir), 0);
 }
 
 static void overwrite(const char *text)
@@ -28,6 +38,7 @@ START_TEST(no_file)
 {
     begin();
     ck_err(anchor_check(path, &now, NULL), ERR_NOT_FOUND);
+    end();
 }
 END_TEST
 
@@ -45,7 +56,7 @@ START_TEST(valid_same_and_ahead)
     ck_ok(anchor_check(path, &later, NULL));
     ck_ok(anchor_write(path, &later, NULL));
     ck_err(anchor_check(path, &now, NULL), ERR_STORE_TAMPERED);
-    unlink(path);
+    end();
 }
 END_TEST
 
@@ -63,7 +74,7 @@ START_TEST(wrong_revision_or_sequence_behind)
     behind.sequence--;
     behind.revision++;
     ck_err(anchor_check(path, &behind, NULL), ERR_STORE_TAMPERED);
-    unlink(path);
+    end();
 }
 END_TEST
 
@@ -74,7 +85,7 @@ START_TEST(wrong_store)
     ck_ok(anchor_write(path, &now, NULL));
     other.store_id[15] ^= 1;
     ck_err(anchor_check(path, &other, NULL), ERR_CONFIG);
-    unlink(path);
+    end();
 }
 END_TEST
 
@@ -95,7 +106,7 @@ START_TEST(junk_file)
         overwrite(junk[i]);
         ck_err(anchor_check(path, &now, NULL), ERR_CONFIG);
     }
-    unlink(path);
+    end();
 }
 END_TEST
 
@@ -105,7 +116,7 @@ START_TEST(wrong_place)
     begin();
     ck_assert_int_eq(symlink("/etc/hostname", path), 0);
     ck_err(anchor_check(path, &now, NULL), ERR_FILE);
-    unlink(path);
+    end();
 }
 END_TEST
 

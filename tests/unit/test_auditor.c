@@ -21,6 +21,7 @@ static EVP_PKEY *receipt;
 static uint8_t receipt_kid[COSE_KID_LEN];
 static struct issuer_pins pins;
 static struct audit_checkpoint honest;
+static size_t delegation_count;
 static struct fault fault;
 
 static json_t *base64_json(struct bytes value)
@@ -48,7 +49,8 @@ static json_t *delegations(void)
     const int len = i2d_PUBKEY(receipt, &spki);
     ck_assert_int_eq(len, DELEGATION_SPKI_LEN);
     ck_ok(delegation_sign(issuer, bytes_of(spki, (size_t)len), store_id, NOW_MS, DAY_MS, &message));
-    ck_assert_int_eq(json_array_append_new(array, base64_json(bytes_of_buf(&message))), 0);
+    for (size_t i = 0; i < delegation_count; i++)
+        ck_assert_int_eq(json_array_append_new(array, base64_json(bytes_of_buf(&message))), 0);
     OPENSSL_free(spki);
     return array;
 }
@@ -85,6 +87,7 @@ static void set_up(void)
     if (issuer == NULL)
         make_keys();
     ck_ok(audit_record_append(&event, 1, &record));
+    delegation_count = 1;
     honest = (struct audit_checkpoint){.sequence = 1, .time_ms = NOW_MS, .policy_revision = 1};
     memcpy(honest.store_id, store_id, sizeof store_id);
     ck_ok(audit_chain_first(store_id, honest.hash));
@@ -159,4 +162,16 @@ START_TEST(wrong_time)
 }
 END_TEST
 
-UNIT_MAIN("auditor", valid_page, wrong_store, wrong_hash, wrong_time)
+START_TEST(long_delegations)
+{
+    struct auditor auditor;
+    set_up();
+    delegation_count = AUDITOR_KEYS_MAX;
+    ck_ok(audit(&auditor));
+    delegation_count = AUDITOR_KEYS_MAX + 1;
+    ck_err(audit(&auditor), ERR_TOO_LARGE);
+    ck_assert_str_eq(fault.field, "delegations");
+}
+END_TEST
+
+UNIT_MAIN("auditor", valid_page, wrong_store, wrong_hash, wrong_time, long_delegations)

@@ -219,7 +219,8 @@ START_TEST(valid_appendix_a)
 }
 END_TEST
 
-/* Writes again what it reads, `count` items; floats as they are, for nobody writes them. */
+/* Writes again what it reads, `count` items; floats and negative integers as they are,
+ * for nobody writes them. */
 static void transcode(struct cbor_reader *r, struct cbor_writer *w, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
@@ -231,10 +232,7 @@ static void transcode(struct cbor_reader *r, struct cbor_writer *w, uint64_t cou
             cbor_writer_uint(w, item.value);
             break;
         case CBOR_KIND_NINT:
-            if (item.value <= INT64_MAX)
-                cbor_writer_int(w, -1 - (int64_t)item.value);
-            else
-                cbor_writer_raw(w, bytes_of(r->in.ptr + start, r->pos - start));
+            cbor_writer_raw(w, bytes_of(r->in.ptr + start, r->pos - start));
             break;
         case CBOR_KIND_BYTES:
             cbor_writer_bytes(w, item.string);

@@ -282,6 +282,65 @@ START_TEST(junk_times)
 }
 END_TEST
 
+START_TEST(valid_decimals)
+{
+    static const struct {
+        const char *text;
+        uint64_t max, value;
+    } cases[] = {
+        {"0", 0, 0},
+        {"7", 7, 7},
+        {"10", 10, 10},
+        {"65535", 65535, 65535},
+        {"18446744073709551615", UINT64_MAX, UINT64_MAX},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint64_t value = 42;
+        ck_err(decimal_parse(bytes_of_text(cases[i].text), cases[i].max, &value), ERR_OK);
+        ck_assert_uint_eq(value, cases[i].value);
+    }
+}
+END_TEST
+
+START_TEST(junk_decimals)
+{
+    static const char *const texts[] = {
+        "", " 1", "1 ", "+1", "-1", "-0", "1.0", "1e1", "0x1", "a", "1a", "1,2", "00", "007",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        uint64_t value = 42;
+        const enum err err = decimal_parse(bytes_of_text(texts[i]), UINT64_MAX, &value);
+        ck_assert_msg(err == ERR_MALFORMED, "\"%s\": got %s", texts[i], err_wire(err));
+        ck_assert_uint_eq(value, 42);
+    }
+    uint64_t value = 42;
+    ck_err(decimal_parse(bytes_of("1\0", 2), UINT64_MAX, &value), ERR_MALFORMED);
+    ck_assert_uint_eq(value, 42);
+}
+END_TEST
+
+START_TEST(long_decimals)
+{
+    static const struct {
+        const char *text;
+        uint64_t max;
+    } cases[] = {
+        {"1", 0},
+        {"65536", 65535},
+        {"18446744073709551615", UINT64_MAX - 1},
+        {"18446744073709551616", UINT64_MAX},
+        {"18446744073709551620", UINT64_MAX},
+        {"100000000000000000000", UINT64_MAX},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint64_t value = 42;
+        ck_err(decimal_parse(bytes_of_text(cases[i].text), cases[i].max, &value), ERR_MALFORMED);
+        ck_assert_uint_eq(value, 42);
+    }
+}
+END_TEST
+
 UNIT_MAIN("codec", valid_hex, valid_hex_append, junk_hex, wrong_hex_length, valid_base64,
           valid_base64_round_trip, junk_base64, wrong_base64_unused_bits, valid_utf8, junk_utf8,
-          valid_times, long_time_is_nearest, junk_times)
+          valid_times, long_time_is_nearest, junk_times, valid_decimals, junk_decimals,
+          long_decimals)

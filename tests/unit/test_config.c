@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "verifier/config.h"
 
@@ -112,6 +113,51 @@ START_TEST(valid_paths_follow_state)
     ck_ok(config_finish(&config, &fault));
     ck_assert_str_eq(config.admin_socket, "/srv/vs/admin.sock");
     ck_assert_str_eq(config.master_key, "/elsewhere");
+}
+END_TEST
+
+static void at(const char *path, const char *expected)
+{
+    char text[64];
+    ck_assert_uint_lt(strlen(path), sizeof text);
+    strcpy(text, path);
+    ck_ok(config_make_absolute(text, sizeof text));
+    ck_assert_str_eq(text, expected);
+}
+
+START_TEST(valid_relative)
+{
+    ck_assert_int_eq(chdir("/usr/bin"), 0);
+    at("/state", "/state");
+    at("./state", "/usr/bin/state");
+    at("a/b", "/usr/bin/a/b");
+    at("../b", "/usr/bin/../b");
+    char exact[sizeof "/usr/bin/a"] = "a";
+    ck_err(config_make_absolute(exact, sizeof exact - 1), ERR_TOO_LARGE);
+    ck_assert_str_eq(exact, "a");
+    ck_ok(config_make_absolute(exact, sizeof exact));
+    ck_ok(parse("state = here\nadmin_socket = there.sock\ntls_cert = c\ntls_key = k\n"));
+    ck_ok(config_finish(&config, &fault));
+    ck_assert_str_eq(config.state, "/usr/bin/here");
+    ck_assert_str_eq(config.master_key, "/usr/bin/here/master.key");
+    ck_assert_str_eq(config.admin_socket, "/usr/bin/there.sock");
+    ck_assert_str_eq(config.tls_cert, "c");
+    ck_assert_int_eq(chdir("/"), 0);
+    at("state", "/state");
+}
+END_TEST
+
+/* A Unix socket's address has room for 107 bytes and a NUL. */
+START_TEST(long_admin_socket)
+{
+    char text[256];
+    snprintf(text, sizeof text, "admin_socket = /%0*d", 106, 0);
+    ck_ok(parse(text));
+    ck_ok(config_finish(&config, &fault));
+    snprintf(text, sizeof text, "admin_socket = /%0*d", 107, 0);
+    unfinished(text, "admin_socket", "107");
+    snprintf(text, sizeof text, "state = /%0*d", 97, 0); /* .../admin.sock */
+    unfinished(text, "admin_socket", "107");
 }
 END_TEST
 
@@ -251,4 +297,5 @@ END_TEST
 
 UNIT_MAIN("config", valid_defaults, valid_everything, valid_rows, valid_paths_follow_state,
           valid_last_wins, wrong_key, wrong_line, junk_file, wrong_path, wrong_address,
-          wrong_number, wrong_tolerate, long_tolerate, wrong_level, wrong_pairs, valid_loopback)
+          wrong_number, wrong_tolerate, long_tolerate, wrong_level, wrong_pairs, valid_loopback,
+          valid_relative, long_admin_socket)

@@ -51,6 +51,7 @@ START_TEST(junk_target)
         {"http://a:", "not a number"},
         {"http://a:0", "port 0"},
         {"http://a:65536", "not a number up to 65535"},
+        {"http://a:080", "not a number up to 65535"},
         {"http://a:99999999999999999999", "not a number up to 65535"},
         {"http://a:+80", "not a number"},
         {"http://a:80:81", "not a number"},

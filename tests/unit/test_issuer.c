@@ -8,9 +8,8 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 
+#include "common/openssl_cleanup.h"
 #include "common/receipt.h"
-
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, pkey_freep)
 
 static struct fault fault;
 
@@ -87,7 +86,7 @@ static enum err parse_pins(const struct buf *pem)
 
 START_TEST(valid_pins_crlf)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *key = ec_key("P-384");
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = ec_key("P-384");
     CLEANUP(buf_free) struct buf pem = {0};
     append_pem(key, &pem);
     CLEANUP(buf_free) struct buf crlf = {0};
@@ -113,7 +112,7 @@ START_TEST(long_pins)
 {
     CLEANUP(buf_free) struct buf pem = {0};
     for (size_t i = 0; i <= ISSUER_PINS_MAX; i++) {
-        CLEANUP(pkey_freep) EVP_PKEY *key = ec_key("P-384");
+        CLEANUP(evp_pkey_freep) EVP_PKEY *key = ec_key("P-384");
         append_pem(key, &pem);
     }
     ck_err(parse_pins(&pem), ERR_CONFIG);
@@ -123,7 +122,7 @@ END_TEST
 
 START_TEST(wrong_pins_twice)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *key = ec_key("P-384");
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = ec_key("P-384");
     CLEANUP(buf_free) struct buf pem = {0};
     append_pem(key, &pem);
     append_pem(key, &pem);
@@ -134,7 +133,7 @@ END_TEST
 
 START_TEST(junk_pins_around)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *key = ec_key("P-384");
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = ec_key("P-384");
     static const struct {
         const char *before;
         const char *after;
@@ -168,17 +167,17 @@ START_TEST(wrong_pins_kind)
 {
     static const char *const curves[] = {"P-256", "P-521", "secp256k1"};
     for (size_t i = 0; i < ARRAY_LEN(curves); i++) {
-        CLEANUP(pkey_freep) EVP_PKEY *key = ec_key(curves[i]);
+        CLEANUP(evp_pkey_freep) EVP_PKEY *key = ec_key(curves[i]);
         CLEANUP(buf_free) struct buf pem = {0};
         append_pem(key, &pem);
         ck_err(parse_pins(&pem), ERR_CONFIG);
     }
-    CLEANUP(pkey_freep) EVP_PKEY *ed = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    CLEANUP(evp_pkey_freep) EVP_PKEY *ed = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     CLEANUP(buf_free) struct buf pem = {0};
     append_pem(ed, &pem);
     ck_err(parse_pins(&pem), ERR_CONFIG);
     /* A private key has no place in an issuer file. */
-    CLEANUP(pkey_freep) EVP_PKEY *key = ec_key("P-384");
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = ec_key("P-384");
     BIO *bio = BIO_new(BIO_s_mem());
     ck_assert_int_eq(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL), 1);
     pem.len = 0;
@@ -189,13 +188,13 @@ END_TEST
 
 START_TEST(wrong_pins_form)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *key = ec_key("P-384");
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = ec_key("P-384");
     ck_assert_int_eq(EVP_PKEY_set_utf8_string_param(key, "point-format", "compressed"), 1);
     CLEANUP(buf_free) struct buf pem = {0};
     append_pem(key, &pem);
     ck_err(parse_pins(&pem), ERR_CONFIG);
     /* A point off the curve: one bit of y. */
-    CLEANUP(pkey_freep) EVP_PKEY *other = ec_key("P-384");
+    CLEANUP(evp_pkey_freep) EVP_PKEY *other = ec_key("P-384");
     uint8_t spki[120];
     ck_assert_uint_eq(spki_of(other, spki, sizeof spki), sizeof spki);
     spki[sizeof spki - 1] ^= 1;
@@ -232,7 +231,7 @@ static void party_free(struct party *p)
 static void party_make(struct party *p)
 {
     *p = (struct party){.issuer = ec_key("P-384"), .receipt_key = ec_key("P-256")};
-    CLEANUP(pkey_freep) EVP_PKEY *other = ec_key("P-384");
+    CLEANUP(evp_pkey_freep) EVP_PKEY *other = ec_key("P-384");
     CLEANUP(buf_free) struct buf pem = {0};
     append_pem(other, &pem);
     append_pem(p->issuer, &pem);
@@ -259,7 +258,7 @@ static void sign_delegation(const struct party *p, EVP_PKEY *key, EVP_PKEY *kid_
 static enum err verify_at(const struct party *p, const struct buf *message, uint64_t at_ms)
 {
     struct delegation out = {.not_before_ms = 7};
-    CLEANUP(pkey_freep) EVP_PKEY *receipt_key = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *receipt_key = NULL;
     fault = (struct fault)FAULT_NONE;
     const enum err err =
         delegation_verify(bytes_of_buf(message), &p->pins, at_ms, &out, &receipt_key, &fault);
@@ -306,7 +305,7 @@ START_TEST(wrong_delegation_issuer)
 {
     CLEANUP(party_free) struct party p;
     party_make(&p);
-    CLEANUP(pkey_freep) EVP_PKEY *stranger = ec_key("P-384");
+    CLEANUP(evp_pkey_freep) EVP_PKEY *stranger = ec_key("P-384");
     CLEANUP(buf_free) struct buf message = {0};
     sign_delegation(&p, stranger, stranger, &message);
     ck_err(verify_at(&p, &message, FROM_MS), ERR_ANSWER);

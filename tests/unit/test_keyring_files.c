@@ -11,9 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/openssl_cleanup.h"
 #include "verifier/keyring/keyring.h"
-
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, pkey_freep)
 
 #define HEX_KEY "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F"
 
@@ -309,7 +308,7 @@ enum pem_form { PEM_PKCS8, PEM_TRADITIONAL, PEM_ENCRYPTED, PEM_PUBLIC };
 static void write_pem(const char *path, const char *type, const char *curve, enum pem_form form,
                       const char *more)
 {
-    CLEANUP(pkey_freep)
+    CLEANUP(evp_pkey_freep)
     EVP_PKEY *key = curve == NULL ? EVP_PKEY_Q_keygen(NULL, NULL, type)
                                   : EVP_PKEY_Q_keygen(NULL, NULL, type, curve);
     BIO *bio = BIO_new(BIO_s_mem());
@@ -336,9 +335,9 @@ static void write_pem(const char *path, const char *type, const char *curve, enu
 START_TEST(valid_issuer_key)
 {
     CLEANUP(dir_remove) struct dir d = dir_make();
-    CLEANUP(pkey_freep) EVP_PKEY *made = NULL;
-    CLEANUP(pkey_freep) EVP_PKEY *loaded = NULL;
-    CLEANUP(pkey_freep) EVP_PKEY *foreign = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *made = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *loaded = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *foreign = NULL;
     const mode_t umask_before = umask(0);
     ck_ok(issuer_key_create(d.file, &made, &fault));
     umask(umask_before);

@@ -5,10 +5,9 @@
 #include <openssl/x509.h>
 
 #include "common/codec.h"
+#include "common/openssl_cleanup.h"
 #include "common/receipt.h"
 #include "verifier/keyring/keyring.h"
-
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, pkey_freep)
 
 static const uint8_t store_id[PROTOCOL_STORE_ID_LEN] = "keyring test  id";
 
@@ -34,7 +33,7 @@ static EVP_PKEY *public_key(const struct buf *spki)
 static void ck_signs(const struct keyring *keyring, enum cose_profile profile,
                      const struct buf *spki)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *key = public_key(spki);
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = public_key(spki);
     CLEANUP(buf_free) struct buf message = {0};
     struct cose_sign1 parsed;
     uint8_t kid[COSE_KID_LEN];

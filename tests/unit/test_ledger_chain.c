@@ -279,5 +279,40 @@ START_TEST(wrong_row_while_serving)
 }
 END_TEST
 
+/* The sealed values that a change erases are gone with its commit, and others are not. */
+START_TEST(valid_erased)
+{
+    CLEANUP(fixture_free) struct warden_fixture f = {.requests = 0};
+    CLEANUP(ledger_change_free) struct ledger_change change = {.count = 0};
+    CLEANUP(buf_free) struct buf columns = {0};
+    static const struct sealed_ref erased[] = {{1, 1}, {1, 2}};
+    uint64_t revision;
+    fixture_found(&f);
+    fixture_open(&f);
+    fixture_secret(&f, "db/main", "the first value");
+    fixture_secret(&f, "db/main", "the second value");
+    fixture_secret(&f, "db/other", "another");
+    const struct policy *policy = ledger_begin(f.warden->ledger, &revision);
+    struct policy_secret destroyed = *policy_secret_get(policy, 1);
+    destroyed.state = SECRET_DESTROYED;
+    ck_ok(policy_secret_append(&destroyed, &columns));
+    ck_ok(ledger_change_add(&change, POLICY_SECRET, 1, &columns));
+    change.erased_count = ARRAY_LEN(erased);
+    change.erased = erased;
+    const struct audit_event event = {.time_ms = (uint64_t)clock_now_ms(),
+                                      .request_id = "",
+                                      .event = "secret.destroy",
+                                      .policy_revision = revision + 1,
+                                      .code = "ok",
+                                      .object = "db/main",
+                                      .detail = ""};
+    ck_ok(ledger_commit_change(f.warden->ledger, &change, &event, &f.fault));
+    fixture_close(&f);
+    ck_assert_uint_eq(db_number(&f, "SELECT count(*) FROM sealed_value WHERE secret_id = 1"), 0);
+    ck_assert_uint_eq(db_number(&f, "SELECT count(*) FROM sealed_value"), 1);
+    fixture_open(&f);
+}
+END_TEST
+
 UNIT_MAIN("ledger_chain", valid_chain, wrong_record, valid_every_so_many, wrong_locked, wrong_full,
-          wrong_other_writer, wrong_other_policy, wrong_row_while_serving)
+          wrong_other_writer, wrong_other_policy, wrong_row_while_serving, valid_erased)

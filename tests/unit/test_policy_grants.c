@@ -180,6 +180,33 @@ START_TEST(valid_any_application)
 }
 END_TEST
 
+/* Of three versions the grant names one older; the other older one is not granted by it. */
+static void named_version(uint64_t asked, enum policy_reason reason)
+{
+    CLEANUP(world_free) struct world w = {0};
+    const struct policy_secret_version third = {
+        .secret_id = 1, .version = 3, .size_bytes = 32, .state = SECRET_USABLE};
+    world_begin(&w);
+    w.secret.current_version = 3;
+    w.grant.version_count = 1;
+    w.grant.version[0] = 1;
+    world_load(&w);
+    PUT(&w, secret_version, 3, &third);
+    world_want(&w, "db", asked, 0);
+    if (reason == REASON_GRANTED)
+        expect_granted(&w);
+    else
+        expect_refused(&w, reason);
+}
+
+START_TEST(wrong_version)
+{
+    named_version(1, REASON_GRANTED);
+    named_version(2, REASON_VERSION_NOT_GRANTED);
+    named_version(3, REASON_GRANTED);
+}
+END_TEST
+
 /* --- Signers --- */
 
 START_TEST(valid_signer)
@@ -266,5 +293,5 @@ END_TEST
 
 UNIT_MAIN("policy_grants", grant_window_edges, wrong_build, valid_grant_pcr, wrong_grant_pcr,
           absent_grant_pcr, zero_grant_pcr, valid_region, wrong_region, application_bytes_exactly,
-          valid_any_application, valid_signer, wrong_signer, wrong_signer_kernel, absent_signer,
-          zero_signer, signer_of_another_kind, signer_narrowed_to_a_role)
+          valid_any_application, wrong_version, valid_signer, wrong_signer, wrong_signer_kernel,
+          absent_signer, zero_signer, signer_of_another_kind, signer_narrowed_to_a_role)

@@ -1,5 +1,6 @@
 /* Rows of the policy as CBOR columns: one encoding of each, and nothing else is read. */
 #include "policy_rows.h"
+#include "verifier/policy/row_form.h"
 
 /* --- Every table --- */
 
@@ -77,6 +78,65 @@ START_TEST(short_or_long)
         columns.ptr[0]++; /* one column more, as the array says */
         ck_assert(!one_encoding(t / 2, bytes_of_buf(&columns)));
     }
+}
+END_TEST
+
+/* --- Columns that a migration added --- */
+
+struct grown {
+    uint64_t first;
+    char text[8]; /* later */
+    struct buf bytes;
+};
+
+#define GROWN(member)                                                                         \
+    .offset = offsetof(struct grown, member), .size = sizeof(((struct grown *)NULL)->member), \
+    .min = 1, .max = 100
+
+static const struct column grown_columns[] = {
+    {.form = &row_optional_uint, GROWN(first)},
+    {.form = &row_optional_text, GROWN(text), .later = true},
+    {.form = &row_optional_buf, GROWN(bytes), .later = true},
+};
+static const struct row_shape grown_shape = {.count = ARRAY_LEN(grown_columns),
+                                             .column = grown_columns};
+
+/* That these columns are read and written back, or refused. */
+static void grown(const char *columns, size_t len, bool accepted)
+{
+    CLEANUP(buf_free) struct buf again = {0};
+    struct grown row = {0};
+    struct grown scratch = {0};
+    const struct bytes in = bytes_of(columns, len);
+    ck_err(row_parse(&grown_shape, in, &row), accepted ? ERR_OK : ERR_STORE_TAMPERED);
+    if (accepted) {
+        ck_ok(row_append(&grown_shape, &row, &scratch, &again));
+        ck_assert(bytes_equal(bytes_of_buf(&again), in));
+    }
+    row_release(&grown_shape, &row);
+}
+#define GROWN_OK(columns)      grown((columns), sizeof(columns) - 1, true)
+#define GROWN_REFUSED(columns) grown((columns), sizeof(columns) - 1, false)
+
+START_TEST(valid_later_columns)
+{
+    GROWN_OK("\x81\x05");      /* as before the migration */
+    GROWN_OK("\x81\xf6");      /* only a later one is left out */
+    GROWN_OK("\x82\x05\x61t"); /* with one of them */
+    GROWN_OK("\x83\x05\xf6\x41"
+             "b"); /* null, but not at the end */
+    GROWN_OK("\x83\xf6\x61t\x41"
+             "b");
+    GROWN_REFUSED("\x80");
+    GROWN_REFUSED("\x82\x05\xf6"); /* a second encoding */
+    GROWN_REFUSED("\x83\x05\xf6\xf6");
+    GROWN_REFUSED("\x83\x05\x61t\xf6");
+    GROWN_REFUSED("\x84\x05\x61t\x41"
+                  "b\x01");
+    GROWN_REFUSED("\x82\x05\x60"); /* null says it */
+    GROWN_REFUSED("\x82\x05\x41"
+                  "b");
+    GROWN_REFUSED("\x81\x05\x61t");
 }
 END_TEST
 
@@ -457,4 +517,5 @@ END_TEST
 
 UNIT_MAIN("policy_rows", valid_round_trips, valid_append_keeps_what_is_there, junk_byte_anywhere,
           short_or_long, valid_sql_order, wrong_columns, nul_in_text, valid_neighbours,
-          valid_signer_columns, valid_grant_members, valid_signer_members, valid_versions_sorted)
+          valid_signer_columns, valid_grant_members, valid_signer_members, valid_versions_sorted,
+          valid_later_columns)

@@ -173,10 +173,10 @@ START_TEST(valid_replace)
     ck_assert(bytes_equal_text(bytes_of_buf(&m->provenance), "by hand"));
     ck_assert_uint_eq(policy_find_measurement(w.policy, 1, "1.4.2"), 1);
     ck_assert_uint_eq(policy_find_same_values(w.policy, &w.measurement), 1);
-    w.secret.current_version = 1;
+    w.secret.current_version = 3;
     PUT(&w, secret, 1, &w.secret);
     ck_assert_uint_eq(
-        policy_secret_get(w.policy, policy_find_secret(w.policy, "db"))->current_version, 1);
+        policy_secret_get(w.policy, policy_find_secret(w.policy, "db"))->current_version, 3);
     ck_assert_uint_eq(policy_first_grant(w.policy, 1), 1);
 }
 END_TEST
@@ -245,6 +245,31 @@ START_TEST(wrong_measurement_replacement)
     m->state = MEASUREMENT_ACTIVE;
     REFUSE(&w, measurement, 1, m);
     ck_assert_int_eq(policy_measurement_get(w.policy, 1)->state, MEASUREMENT_REVOKED);
+}
+END_TEST
+
+/* What was destroyed stays destroyed, and the current version never falls. */
+START_TEST(wrong_secret_replacement)
+{
+    CLEANUP(world_free) struct world w = {0};
+    load_world(&w);
+    w.secret.current_version = 1;
+    REFUSE(&w, secret, 1, &w.secret);
+    w.secret.current_version = 0;
+    REFUSE(&w, secret, 1, &w.secret);
+    w.secret.current_version = 2;
+    w.secret.state = SECRET_DESTROYED;
+    PUT(&w, secret, 1, &w.secret);
+    PUT(&w, secret, 1, &w.secret);
+    w.secret.state = SECRET_USABLE;
+    REFUSE(&w, secret, 1, &w.secret);
+    ck_assert_int_eq(policy_secret_get(w.policy, 1)->state, SECRET_DESTROYED);
+    w.version[0].state = SECRET_DESTROYED;
+    PUT(&w, secret_version, 1, &w.version[0]);
+    PUT(&w, secret_version, 1, &w.version[0]);
+    w.version[0].state = SECRET_USABLE;
+    REFUSE(&w, secret_version, 1, &w.version[0]);
+    ck_assert_int_eq(policy_secret_version_get(w.policy, 1)->state, SECRET_DESTROYED);
 }
 END_TEST
 
@@ -372,7 +397,7 @@ START_TEST(valid_many)
     ck_assert_uint_eq(policy_first_grant(w.policy, 7), 14);
     ck_assert_uint_eq(policy_next_grant(w.policy, 14), 13);
     ck_assert_uint_eq(policy_next_grant(w.policy, 13), 0);
-    w.secret.current_version = 0;
+    w.secret.current_version = 2;
     PUT(&w, secret, MANY, &w.secret);
     ck_assert_uint_eq(policy_secret_count(w.policy), MANY);
 }
@@ -424,5 +449,6 @@ END_TEST
 
 UNIT_MAIN("policy_snapshot", valid_find_by_name, valid_longest_name, valid_find_token,
           valid_find_measurement, valid_find_same_values, valid_find_own_key, no_row, valid_replace,
-          wrong_replacement, wrong_measurement_replacement, wrong_id, wrong_duplicate,
-          wrong_reference, junk_columns, valid_many, valid_decision_among_many, valid_debug_chain)
+          wrong_replacement, wrong_measurement_replacement, wrong_secret_replacement, wrong_id,
+          wrong_duplicate, wrong_reference, junk_columns, valid_many, valid_decision_among_many,
+          valid_debug_chain)

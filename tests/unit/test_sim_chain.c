@@ -1,5 +1,6 @@
 /* The simulator's certificates: renewal, the directory that keeps the root; and the PCRs
  * that it derives. */
+#include "common/openssl_cleanup.h"
 #include "enclave-agent/nsm-sim/sim_chain.h"
 
 #include <openssl/evp.h>
@@ -15,13 +16,10 @@
 #define NOW_MS INT64_C(1780000000000)
 #define HOUR   (INT64_C(3600) * 1000)
 
-CLEANUP_PTR(X509, X509_free, x509_freep)
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, pkey_freep)
-
 /* Each certificate under the one before it, the first under itself; names in order. */
 static void check_chain(const struct mkdoc_chain *made)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *issuer = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *issuer = NULL;
     for (size_t i = 0; i < made->len; i++) {
         const uint8_t *der = made->der[i].ptr;
         CLEANUP(x509_freep) X509 *cert = d2i_X509(NULL, &der, (long)made->der[i].len);

@@ -1,6 +1,7 @@
 /* The simulator's security module: every request, every error, what its documents are
  * worth, and a well-formed reply whatever the bytes.  Requests are written by hand, as
  * nsm-api encodes them. */
+#include "common/openssl_cleanup.h"
 #include "enclave-agent/nsm-sim/sim_nsm.h"
 
 #include <openssl/evp.h>
@@ -44,8 +45,6 @@
 #define READ_ONLY_INDEX   "ReadOnlyIndex"
 #define INVALID_OPERATION "InvalidOperation"
 #define INPUT_TOO_LARGE   "InputTooLarge"
-
-CLEANUP_PTR(X509, X509_free, x509_freep)
 
 static struct sim_chain *chain;
 static struct sim_nsm nsm;

@@ -78,7 +78,7 @@ static enum err compare_with_schema(const struct policy_row *row, void *context)
     const int count = sqlite3_column_count(s);
     ck_assert_str_eq(sqlite3_column_name(s, 0), "id");
     ck_assert_str_eq(sqlite3_column_name(s, 1), "revision");
-    ck_assert_str_eq(sqlite3_column_name(s, count - 1), "mac");
+    ck_assert_str_eq(sqlite3_column_name(s, count - 1), "mac"); /* a later one stands behind */
     cbor_writer_init(&w, &expected);
     cbor_writer_array(&w, (size_t)count - 3);
     for (int i = 2; i < count - 1; i++) {
@@ -111,6 +111,75 @@ SQLITE_TEST(valid_column_order, fixture_make)
     ck_assert_int_eq(sqlite3_open(f->path, &db), SQLITE_OK);
     ck_ok(f->ops->scan_policy(f->store, &head, compare_with_schema, db, &f->fault));
     sqlite3_close(db);
+}
+
+/* --- columns that a migration adds --- */
+
+/* An owner's store of schema 1 under a program that knows two columns more. */
+static struct sqlite_column grown[POLICY_TABLE_COUNT][SQLITE_COLUMNS_MAX];
+
+static void migrate_grown(struct fixture *f)
+{
+    const struct sqlite_migration next[] = {
+        {"0001_initial.sql", ""},
+        {"0002_grown.sql", "ALTER TABLE image ADD COLUMN note TEXT;"
+                           "ALTER TABLE image ADD COLUMN seen_ms INTEGER"},
+    };
+    memcpy(grown, sqlite_columns, sizeof grown);
+    grown[POLICY_IMAGE][2] = (struct sqlite_column){"note", COLUMN_TEXT, true};
+    grown[POLICY_IMAGE][3] = (struct sqlite_column){"seen_ms", COLUMN_INTEGER, true};
+    ck_ok(sqlite_schema_migrate(sqlite_of(f->store)->writer, next, 2, &f->fault));
+    demand_value(f, "PRAGMA user_version", "2");
+    sqlite_of(f->store)->columns = (const struct sqlite_column(*)[SQLITE_COLUMNS_MAX])grown;
+}
+
+/* Rows come out as they were MACed before; one that has a value says so from then on, and
+ * one that loses it is as before. */
+SQLITE_TEST(valid_later_columns, fixture_make)
+{
+    CLEANUP(rows_free) struct rows change = {0};
+    CLEANUP(rows_free) struct rows expected = {0};
+    const struct {
+        const char *types;
+        uint64_t seen_ms;
+    } cases[] = {{"tunu", 9}, {"tu", 0}};
+    migrate_grown(f);
+    fixture_holds(f, &f->rows);
+    rows_of_everything(&expected);
+    rows_add(&change, POLICY_IMAGE, 2, 2, "tut", "refunds", U(1), "a note");
+    ck_ok(fixture_change(f, &change, NULL));
+    demand_value(f, "SELECT note FROM image WHERE id = 2", "a note");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(rows_free) struct rows update = {0};
+        CLEANUP(rows_free) struct rows found = {0};
+        struct policy_head head;
+        rows_add(&update, POLICY_IMAGE, 1, 3, cases[i].types, "payments", U(CREATED_MS),
+                 cases[i].seen_ms);
+        ck_ok(fixture_change(f, &update, NULL));
+        ck_ok(f->ops->scan_policy(f->store, &head, rows_collect, &found, &f->fault));
+        ck_assert_uint_eq(found.count, expected.count + 1);
+        ck_assert(bytes_equal(found.row[3].columns, update.row[0].columns));
+        ck_assert_mem_eq(found.row[3].mac, update.row[0].mac, STORE_MAC_LEN);
+        ck_assert(bytes_equal(found.row[4].columns, change.row[0].columns));
+        ck_assert(bytes_equal(found.row[5].columns, expected.row[4].columns));
+    }
+    demand_value(f, "SELECT count(*) FROM image WHERE seen_ms IS NULL", "2");
+}
+
+SQLITE_TEST(wrong_later_columns, fixture_make)
+{
+    static const char *const types[] = {"tun", "tunn", "tutn", "t", "tutuu", "tuu"};
+    migrate_grown(f);
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        CLEANUP(rows_free) struct rows change = {0};
+        if (i < 5)
+            rows_add(&change, POLICY_IMAGE, 2, 2, types[i], "refunds", U(1), "note", U(1), U(1));
+        else
+            rows_add(&change, POLICY_IMAGE, 2, 2, types[i], "refunds", U(1), U(1));
+        ck_err(fixture_change(f, &change, NULL), ERR_INTERNAL);
+        demand_words(f, "these are not the columns");
+    }
+    fixture_holds(f, &f->rows);
 }
 
 /* --- a writer of the file --- */
@@ -214,5 +283,5 @@ SQLITE_TEST(wrong_statement_inside_itself, fixture_make)
 }
 
 UNIT_MAIN("store_schema", valid_migrations, valid_migrations_complete, valid_column_order,
-          wrong_types, wrong_tampered_rows, wrong_tampered_identity, wrong_trigger,
-          wrong_statement_inside_itself)
+          valid_later_columns, wrong_later_columns, wrong_types, wrong_tampered_rows,
+          wrong_tampered_identity, wrong_trigger, wrong_statement_inside_itself)

@@ -134,7 +134,7 @@ START_TEST(wrong_prefix)
                                               &wrap_format_hpke_p384};
     for (unsigned f = 0; f < ARRAY_LEN(rows); f++) {
         CLEANUP(buf_free) struct buf spki = fresh_spki(rows[f]->name);
-        for (size_t bit = 0; bit < 8 * rows[f]->spki_prefix.len; bit++) {
+        for (size_t bit = 0; bit < 8 * rows[f]->form->prefix.len; bit++) {
             struct wrap_recipient *recipient = NULL;
             spki.ptr[bit / 8] ^= (uint8_t)(1u << bit % 8);
             ck_err(wrap_recipient_parse(bytes_of_buf(&spki), &recipient, NULL), ERR_PUBLIC_KEY);

@@ -21,7 +21,8 @@ static bool age_is_asked(const struct appraisal_options *options)
 static enum err age_check(const struct appraisal_options *options,
                           const struct attest_report *report, struct fault *fault)
 {
-    /* Both lie within 0..INT64_MAX, so their difference fits. */
+    /* Both lie within 0..INT64_MAX, so their difference fits: a document's timestamp is
+     * checked as it is parsed, and the clock or --at, which may not be before 1970. */
     const int64_t age_ms = report->now_ms - (int64_t)report->doc.timestamp_ms;
     char at[TIME_TEXT_MAX];
     time_format((int64_t)report->doc.timestamp_ms, at);

@@ -9,8 +9,7 @@
 #include "cert.h"
 #include "common/codec.h"
 #include "common/json_reader.h"
-
-CLEANUP_PTR(BIO, BIO_free_all, bio_freep)
+#include "common/openssl_cleanup.h"
 
 struct writer {
     bool out_of_memory;

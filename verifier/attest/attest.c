@@ -6,14 +6,12 @@
 #include <stdlib.h>
 
 #include "cert.h"
+#include "common/openssl_cleanup.h"
 
 #define REGION_MAX    32 /* "ap-southeast-1", with room */
 #define CN_MAX        128
 #define ROOT_FAULT    "root"
 #define REGION_SUFFIX ".aws.nitro-enclaves"
-
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, pkey_freep)
-CLEANUP_PTR(BIO, BIO_free_all, bio_freep)
 
 struct attest_trust {
     struct buf root_der;
@@ -195,7 +193,7 @@ static enum attest_check check_of_stage(enum chain_stage stage)
 static enum err signature_stages(const struct attest_trust *trust, struct attest_report *report,
                                  struct fault *fault)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *leaf_key = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *leaf_key = NULL;
     enum chain_stage stage;
     const enum err err =
         chain_verify(&report->doc, bytes_of_buf(&trust->root_der), report->now_ms, ATTEST_LEEWAY_MS,

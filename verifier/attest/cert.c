@@ -4,9 +4,8 @@
 #include <openssl/x509v3.h>
 #include <time.h>
 
-CLEANUP_PTR(BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free, basic_constraints_freep)
-CLEANUP_PTR(ASN1_BIT_STRING, ASN1_BIT_STRING_free, bit_string_freep)
-CLEANUP_PTR(X509_NAME, X509_NAME_free, name_freep)
+#include "common/openssl_cleanup.h"
+#include "common/spki.h"
 
 enum {
     TAG_INTEGER = 0x02,
@@ -21,13 +20,6 @@ static const uint8_t version_3[] = {0xa0, 0x03, 0x02, 0x01, 0x02};
 /* AlgorithmIdentifier ecdsa-with-SHA384, parameters absent: RFC 5758 section 3.2. */
 static const uint8_t alg_ecdsa_sha384[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
                                            0x48, 0xce, 0x3d, 0x04, 0x03, 0x03};
-
-/* SubjectPublicKeyInfo of an uncompressed P-384 point, up to and with its 04:
- * id-ecPublicKey with namedCurve secp384r1, RFC 5480 section 2.1.1. */
-static const uint8_t spki_p384[] = {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86,
-                                    0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
-                                    0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00, 0x04};
-#define SPKI_P384_LEN (sizeof spki_p384 + 96)
 
 /* The fields that are judged as bytes. */
 struct fields {
@@ -112,8 +104,7 @@ static enum err check_fields(const struct fields *fields, const char *field, str
         FAIL(fault, ERR_CERT_ALGORITHM,
              "the signature algorithm is not ecdsa-with-SHA384 without parameters, "
              "inside and outside");
-    if (fields->spki.len != SPKI_P384_LEN ||
-        memcmp(fields->spki.ptr, spki_p384, sizeof spki_p384) != 0)
+    if (!spki_has_form(fields->spki, &spki_p384) || fields->spki.ptr[spki_p384.prefix.len] != 0x04)
         FAIL(fault, ERR_CERT_ALGORITHM,
              "the public key is not an uncompressed point on the named curve P-384");
     if (fields->serial.len == 0 || fields->serial.len > CERT_SERIAL_MAX ||
@@ -233,7 +224,7 @@ static enum err read_key_usage(struct cert *cert, const char *field, struct faul
     enum { BIT_DIGITAL_SIGNATURE = 0, BIT_KEY_CERT_SIGN = 5 }; /* RFC 5280 section 4.2.1.3 */
     bool critical; /* genuine leaves have it not critical, CAs critical: both will do */
     bool strict;
-    CLEANUP(bit_string_freep)
+    CLEANUP(asn1_bit_string_freep)
     ASN1_BIT_STRING *value =
         decode_extension(cert->x509, NID_key_usage, ASN1_ITEM_rptr(ASN1_BIT_STRING),
                          &cert->has_key_usage, &critical, &strict);
@@ -320,7 +311,7 @@ bool cert_find_subject(struct bytes der, struct bytes *subject)
 bool cert_name_cn(struct bytes name, char *out, size_t size)
 {
     const unsigned char *end = name.ptr;
-    CLEANUP(name_freep) X509_NAME *parsed = d2i_X509_NAME(NULL, &end, (long)name.len);
+    CLEANUP(x509_name_freep) X509_NAME *parsed = d2i_X509_NAME(NULL, &end, (long)name.len);
     if (parsed == NULL || end != name.ptr + name.len) {
         ERR_clear_error();
         return false;

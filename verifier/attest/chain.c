@@ -7,8 +7,7 @@
 #include "cert.h"
 #include "chain_cache.h"
 #include "common/codec.h"
-
-CLEANUP_PTR(EVP_MD_CTX, EVP_MD_CTX_free, md_ctx_freep)
+#include "common/openssl_cleanup.h"
 
 #define FIELD_MAX sizeof "cabundle[18446744073709551615]"
 
@@ -50,7 +49,7 @@ static enum err check_root(const struct attdoc *doc, struct bytes root_der, stru
 static enum err prefix_key(const struct attdoc *doc, struct bytes root_der,
                            uint8_t key[static SHA256_LEN])
 {
-    CLEANUP(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    CLEANUP(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     if (ctx == NULL || EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) != 1)
         return ERR_CRYPTO;
     for (size_t i = 0; i < doc->cabundle_len; i++) {

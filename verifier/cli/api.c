@@ -8,6 +8,7 @@
 #include "common/codec.h"
 #include "common/json_reader.h"
 #include "common/protocol.h"
+#include "verifier/config.h"
 
 #define TOKEN_HEX_LEN 64
 #define PAGES_MAX     100000
@@ -31,6 +32,11 @@ enum err api_state(const struct cli_args *args, char state[static API_PATH_SIZE]
     if (strlen(chosen) >= API_PATH_SIZE - 32) /* room for the names of its files */
         FAIL(fault, ERR_USAGE, "--state: the path is too long");
     memcpy(state, chosen, strlen(chosen) + 1);
+    const enum err err = config_make_absolute(state, API_PATH_SIZE - 32);
+    if (err != ERR_OK)
+        FAIL(fault, ERR_USAGE, "--state: the path %s",
+             err == ERR_TOO_LARGE ? "is too long, seen from the root"
+                                  : "is relative to a directory that cannot be named");
     return ERR_OK;
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/codec.h"
 #include "common/json_reader.h"
+#include "common/openssl_cleanup.h"
 
 void auditor_init(struct auditor *auditor, const struct issuer_pins *pins)
 {
@@ -23,27 +24,29 @@ void auditor_free(struct auditor *auditor)
 
 /* Whether the issuer delegated it is asked at a time when it would be valid: at which
  * times it counts is each checkpoint's question. */
-static enum err take_delegation(struct auditor *a, struct bytes message)
+static enum err take_delegation(struct auditor *a, struct bytes message, struct fault *fault)
 {
     struct cose_sign1 parsed;
     struct delegation claimed;
-    struct auditor_key *slot = &a->key[a->key_count];
-    EVP_PKEY *key = NULL;
-    if (a->key_count == AUDITOR_KEYS_MAX ||
-        cose_sign1_parse(COSE_DELEGATION, message, &parsed, NULL) != ERR_OK ||
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
+    if (cose_sign1_parse(COSE_DELEGATION, message, &parsed, NULL) != ERR_OK ||
         delegation_parse(parsed.payload, &claimed, NULL) != ERR_OK)
         return ERR_OK;
     /* One of another issuer's, or of another store's, gives no key that counts. */
-    if (delegation_verify(message, a->pins, claimed.not_before_ms, &slot->delegation, &key, NULL) !=
-        ERR_OK)
+    if (delegation_verify(message, a->pins, claimed.not_before_ms, &claimed, &key, NULL) !=
+            ERR_OK ||
+        memcmp(claimed.store_id, a->store_id, sizeof a->store_id) != 0)
         return ERR_OK;
-    if (memcmp(slot->delegation.store_id, a->store_id, sizeof a->store_id) != 0) {
-        EVP_PKEY_free(key);
-        return ERR_OK;
-    }
-    slot->key = key;
+    /* Left out, it would make its checkpoints look like an intruder's. */
+    if (a->key_count == AUDITOR_KEYS_MAX)
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegations"), ERR_TOO_LARGE,
+             "more than %d of this store's", AUDITOR_KEYS_MAX);
+    struct auditor_key *slot = &a->key[a->key_count];
+    TRY(cose_key_id(key, slot->kid));
+    slot->delegation = claimed;
+    slot->key = TAKE(key);
     a->key_count++;
-    return cose_key_id(key, slot->kid);
+    return ERR_OK;
 }
 
 static enum err take_delegations(struct auditor *a, const json_t *delegations, struct fault *fault)
@@ -52,7 +55,7 @@ static enum err take_delegations(struct auditor *a, const json_t *delegations, s
         CLEANUP(buf_free) struct buf message = {0};
         const char *text = json_string_value(json_array_get(delegations, i));
         if (text != NULL && base64_decode(bytes_of_text(text), &message) == ERR_OK)
-            TRY(take_delegation(a, bytes_of_buf(&message)));
+            TRY(take_delegation(a, bytes_of_buf(&message), fault));
     }
     if (a->key_count == 0)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegations"), ERR_ANSWER,

@@ -48,7 +48,7 @@ MUST_CHECK enum err auditor_expect(struct auditor *auditor, struct bytes message
 
 /* Takes the next page, an answer of GET /v1/admin/audit/export.  ERR_ANSWER with the
  * field "record 17" or "checkpoint 17" for the first that does not hold; ERR_SIGNATURE
- * likewise. */
+ * likewise.  ERR_TOO_LARGE where more than AUDITOR_KEYS_MAX delegations count. */
 MUST_CHECK enum err auditor_page(struct auditor *auditor, const json_t *page, struct fault *fault);
 /* After the last page: ERR_ANSWER where the expected checkpoint was not met. */
 MUST_CHECK enum err auditor_finish(const struct auditor *auditor, struct fault *fault);

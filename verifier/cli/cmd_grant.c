@@ -73,7 +73,8 @@ static enum err set_versions(json_t *params, const struct cli_args *args, struct
     size_t next = 0;
     for (const char *version; (version = cli_args_next(args, "allow-version", &next)) != NULL;) {
         uint64_t number;
-        if (!cli_uint_parse(bytes_of_text(version), PROTOCOL_VERSION_MAX, &number) || number == 0)
+        if (decimal_parse(bytes_of_text(version), PROTOCOL_VERSION_MAX, &number) != ERR_OK ||
+            number == 0)
             FAIL(fault, ERR_USAGE, "--allow-version takes a version number, not \"%s\"", version);
         TRY(buf_append_format(&text, "%s%llu", text.len == 0 ? "" : ",",
                               (unsigned long long)number));
@@ -195,7 +196,7 @@ static enum err remove_run(const struct cli_args *args, struct fault *fault)
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
     uint64_t id;
-    if (!cli_uint_parse(bytes_of_text(args->operands[0]), INT64_MAX, &id) || id == 0)
+    if (decimal_parse(bytes_of_text(args->operands[0]), INT64_MAX, &id) != ERR_OK || id == 0)
         FAIL(fault, ERR_USAGE, "a grant's number is expected, as grant list shows it");
     TRY(api_set(params, "id", json_integer((json_int_t)id)));
     TRY(api_open(args, API_ARENA_TOKEN, &api, fault));

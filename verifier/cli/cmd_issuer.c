@@ -1,20 +1,16 @@
 /* `vouchsafe issuer ...`: what goes into images, and new delegations by the offline key. */
-#include <errno.h>
-#include <fcntl.h>
-#include <openssl/pem.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "command.h"
 #include "common/codec.h"
+#include "common/openssl_cleanup.h"
 #include "show.h"
 #include "trust.h"
 #include "verifier/clock.h"
+#include "verifier/keyring/keyring.h"
 
 #define DAY_MS     (24 * 3600 * 1000ull)
 #define DAYS_MAX   3650
-#define KEY_MAX    8192
 #define DAYS_USUAL 90
 
 /* ---- show ---- */
@@ -44,57 +40,6 @@ static enum err show_run(const struct cli_args *args, struct fault *fault)
 }
 
 /* ---- delegate ---- */
-
-static void close_file(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
-
-/* No passphrase is asked for: an encrypted key is decrypted by its owner first. */
-static int no_passphrase(char *buf, int size, int writing, void *context)
-{
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)context;
-    return -1;
-}
-
-CLEANUP_PTR(BIO, BIO_free_all, bio_freep)
-
-static enum err parse_key(const char *path, const struct secret *pem, EVP_PKEY **out,
-                          struct fault *fault)
-{
-    const struct bytes text = secret_view(pem);
-    CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(text.ptr, (int)text.len);
-    CLEANUP(trust_key_freep) EVP_PKEY *key = NULL;
-    char group[32] = "";
-    if (bio == NULL)
-        return ERR_NO_MEMORY;
-    key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-    if (key == NULL || EVP_PKEY_get_group_name(key, group, sizeof group, NULL) != 1 ||
-        strcmp(group, "secp384r1") != 0)
-        FAIL(fault, ERR_CONFIG, "%s: a P-384 private key is expected, PKCS#8 in PEM, unencrypted",
-             path);
-    *out = TAKE(key);
-    return ERR_OK;
-}
-
-static enum err load_key(const char *path, EVP_PKEY **out, struct fault *fault)
-{
-    CLEANUP(close_file) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    CLEANUP(secret_freep) struct secret *pem = NULL;
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0)
-        FAIL(fault, ERR_FILE, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0)
-        FAIL(fault, ERR_CONFIG, "%s: others may read it; chmod 600 first", path);
-    const enum err err = secret_new_from_fd(fd, KEY_MAX, &pem);
-    if (err != ERR_OK)
-        FAIL(fault, err == ERR_TOO_LARGE ? ERR_CONFIG : err, "%s: cannot be read as a key", path);
-    return parse_key(path, pem, out, fault);
-}
 
 /* What is to be delegated comes from the server; what is signed is shown afterwards. */
 static enum err fetch_receipt_key(const struct api *api, struct buf *spki,
@@ -130,7 +75,7 @@ static enum err print_delegated(const struct cli_args *args, const json_t *answe
 static enum err delegate_run(const struct cli_args *args, struct fault *fault)
 {
     CLEANUP(api_free) struct api api = {0};
-    CLEANUP(trust_key_freep) EVP_PKEY *issuer = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *issuer = NULL;
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
     CLEANUP(buf_free) struct buf spki = {0};
@@ -142,7 +87,7 @@ static enum err delegate_run(const struct cli_args *args, struct fault *fault)
         FAIL(fault, ERR_USAGE, "--key FILE is needed: the issuer key, which is kept offline");
     TRY(cli_args_uint(args, "days", 1, DAYS_MAX, &days, fault));
     TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(load_key(file, &issuer, fault));
+    TRY(issuer_key_load(file, &issuer, fault));
     TRY(fetch_receipt_key(&api, &spki, store_id, fault));
     TRY(delegation_sign(issuer, bytes_of_buf(&spki), store_id, (uint64_t)clock_now_ms(),
                         days * DAY_MS, &message));

@@ -4,6 +4,7 @@
 #include "api.h"
 #include "command.h"
 #include "common/codec.h"
+#include "common/pcr_text.h"
 #include "common/protocol.h"
 #include "show.h"
 #include "verifier/measure/nitro_json.h"
@@ -25,21 +26,14 @@ static enum err set_build(json_t *params, const struct cli_args *args, struct fa
 
 static enum err set_pcr(json_t *pcrs, const char *text, struct fault *fault)
 {
-    const char *equals = strchr(text, '=');
     uint8_t value[ATTDOC_PCR_LEN];
     char name[4];
-    uint64_t index;
-    if (equals == NULL ||
-        !cli_uint_parse(bytes_of(text, (size_t)(equals - text)), ATTDOC_PCR_COUNT - 1, &index))
-        FAIL(fault, ERR_USAGE, "--pcr takes N=HEX with N from 0 to %d, not \"%s\"",
-             ATTDOC_PCR_COUNT - 1, text);
-    if (hex_decode(bytes_of_text(equals + 1), value, sizeof value) != ERR_OK)
-        FAIL(fault, ERR_USAGE, "--pcr %u=HEX takes exactly %d hex digits", (unsigned)index,
-             2 * ATTDOC_PCR_LEN);
-    snprintf(name, sizeof name, "%u", (unsigned)index);
+    unsigned index = 0;
+    TRY(pcr_assignment_parse(text, &index, value, fault));
+    snprintf(name, sizeof name, "%u", index);
     if (json_object_get(pcrs, name) != NULL)
         FAIL(fault, ERR_USAGE, "--pcr %s=... was given twice", name);
-    return api_set(pcrs, name, json_string(equals + 1));
+    return api_set(pcrs, name, json_string(strchr(text, '=') + 1));
 }
 
 /* The digest says later which text this was read from. */

@@ -10,6 +10,7 @@
 
 #include "command.h"
 #include "common/log.h"
+#include "common/openssl_cleanup.h"
 #include "output.h"
 #include "verifier/clock.h"
 #include "verifier/config.h"
@@ -21,6 +22,10 @@
 #define ARENA_PER_THREAD (4 * PROTOCOL_SECRET_MAX)
 #define STOP_DEADLINE_MS 10000
 #define KEY_NAME_MAX     64
+
+/* A number that is a macro, in a text. */
+#define DIGITS_OF(number) #number
+#define TEXT_OF(number)   DIGITS_OF(number)
 
 /* ---- settings ---- */
 
@@ -77,9 +82,6 @@ static enum err database_path(const struct config *config, char out[static CONFI
 
 /* ---- --check ---- */
 
-CLEANUP_PTR(X509, X509_free, x509_freep)
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, evp_pkey_freep)
-
 static void close_stream(FILE **file)
 {
     if (*file != NULL)
@@ -119,27 +121,22 @@ static enum err check_tls(const char *cert_path, const char *key_path, struct fa
     return ERR_OK;
 }
 
-/* As warden_open, up to where it would write: every MAC is checked. */
-static enum err check_store(const struct config *config, const char *database, struct fault *fault)
+static struct warden_options warden_settings(const struct config *config, const char *database)
 {
-    CLEANUP(store_closep) struct store *store = NULL;
-    CLEANUP(secret_freep) struct secret *master = NULL;
-    CLEANUP(keyring_freep) struct keyring *keyring = NULL;
-    CLEANUP(ledger_freep) struct ledger *ledger = NULL;
-    struct store_identity identity;
-    TRY(store_open(database, &store, fault));
-    TRY(store_ops(store)->read_identity(store, &identity, fault));
-    TRY(keyring_master_load(config->master_key, &master, fault));
-    TRY(keyring_open(master, identity.store_id, identity.generation, &keyring));
-    const char *anchor = config->anchor_file[0] == '\0' ? NULL : config->anchor_file;
-    return ledger_load(store, keyring, anchor, &ledger, fault);
+    return (struct warden_options){
+        .database = database,
+        .master_key = config->master_key,
+        .anchor = config->anchor_file[0] == '\0' ? NULL : config->anchor_file,
+        .tolerate = {config->tolerate, config->tolerate_count},
+    };
 }
 
 static enum err check_all(const struct config *config, const char *database, struct fault *fault)
 {
+    const struct warden_options options = warden_settings(config, database);
     TRY(check_tls(config->tls_cert, config->tls_key, fault));
     TRY(check_tls(config->admin_tls_cert, config->admin_tls_key, fault));
-    TRY(check_store(config, database, fault));
+    TRY(warden_check(&options, fault));
     puts("ok: the settings hold together, the store opens, and all of it is this server's own");
     return ERR_OK;
 }
@@ -234,12 +231,7 @@ static enum err stop_serving(struct warden *warden, struct front *front, int sig
 
 static enum err serve(const struct config *config, const char *database, struct fault *fault)
 {
-    const struct warden_options options = {
-        .database = database,
-        .master_key = config->master_key,
-        .anchor = config->anchor_file[0] == '\0' ? NULL : config->anchor_file,
-        .tolerate = {config->tolerate, config->tolerate_count},
-    };
+    const struct warden_options options = warden_settings(config, database);
     CLEANUP(warden_freep) struct warden *warden = NULL;
     struct front *front = NULL;
     sigset_t stop;
@@ -287,7 +279,7 @@ static const struct cli_option serve_options[] = {
      .help = "the store's directory (default " CONFIG_STATE_DEFAULT ")"},
     {.name = "listen",
      .arg = "HOST:PORT",
-     .help = "for enclaves (default " FRONT_PUBLIC_DEFAULT ")"},
+     .help = "for enclaves (default " CONFIG_LISTEN_DEFAULT ")"},
     {.name = "tls-cert", .arg = "FILE", .help = "PEM certificate chain of that listener"},
     {.name = "tls-key", .arg = "FILE", .help = "its private key"},
     {.name = "admin-socket",
@@ -304,15 +296,22 @@ static const struct cli_option serve_options[] = {
      .help = "how far the store has come, kept outside its directory"},
     {.name = "connections",
      .arg = "N",
-     .help = "of one listener at once; further ones wait (default 512)"},
+     .help = "of one listener at once; further ones wait (default " TEXT_OF(
+         CONFIG_CONNECTIONS_DEFAULT) ")"},
     {.name = "connections-per-address",
      .arg = "N",
-     .help = "of one address at once (default 64, 0: no limit)"},
-    {.name = "threads", .arg = "N", .help = "of the listener for enclaves (default 8)"},
+     .help =
+         "of one address at once (default " TEXT_OF(CONFIG_PER_ADDRESS_DEFAULT) ", 0: no limit)"},
+    {.name = "threads",
+     .arg = "N",
+     .help = "of the listener for enclaves (default " TEXT_OF(CONFIG_THREADS_DEFAULT) ")"},
     {.name = "rate-per-s",
      .arg = "N",
-     .help = "requests a second of one address (default 50, 0: no limit)"},
-    {.name = "rate-burst", .arg = "N", .help = "... and so many at once (default 200)"},
+     .help = "requests a second of one address (default " TEXT_OF(
+         CONFIG_RATE_PER_S_DEFAULT) ", 0: no limit)"},
+    {.name = "rate-burst",
+     .arg = "N",
+     .help = "... and so many at once (default " TEXT_OF(CONFIG_RATE_BURST_DEFAULT) ")"},
     {.name = "tolerate-payload-keys",
      .arg = "NAMES",
      .help = "pass over these unknown fields of documents, comma-separated"},

@@ -3,6 +3,7 @@
  * answers. */
 #include "command.h"
 #include "common/codec.h"
+#include "common/pcr_text.h"
 #include "output.h"
 #include "verifier/attest/appraisal.h"
 #include "verifier/clock.h"
@@ -28,9 +29,11 @@ static enum err take_time(const struct cli_args *args, struct appraisal_options 
         return ERR_OK;
     }
     options->time = APPRAISAL_TIME_GIVEN;
-    if (time_parse(at, &options->now_ms) != ERR_OK)
+    if (time_parse(at, &options->now_ms) != ERR_OK || options->now_ms < 0)
         FAIL(fault, ERR_USAGE,
-             "--at takes \"document\" or a time such as 2026-11-23T08:09:59Z, not \"%s\"", at);
+             "--at takes \"document\" or a time such as 2026-11-23T08:09:59Z, from 1970 on, "
+             "not \"%s\"",
+             at);
     return ERR_OK;
 }
 
@@ -68,18 +71,13 @@ static enum err take_nonce(const struct cli_args *args, struct appraisal_options
 
 static enum err take_pcr(const char *text, struct appraisal_options *options, struct fault *fault)
 {
-    const char *equals = strchr(text, '=');
-    uint64_t index;
-    if (equals == NULL ||
-        !cli_uint_parse(bytes_of(text, (size_t)(equals - text)), ATTDOC_PCR_COUNT - 1, &index))
-        FAIL(fault, ERR_USAGE, "--pcr takes N=HEX with N from 0 to %d, not \"%s\"",
-             ATTDOC_PCR_COUNT - 1, text);
+    uint8_t value[ATTDOC_PCR_LEN];
+    unsigned index = 0;
+    TRY(pcr_assignment_parse(text, &index, value, fault));
     const uint32_t bit = UINT32_C(1) << index;
     if ((options->pcr_expected & bit) != 0)
-        FAIL(fault, ERR_USAGE, "--pcr %u=... was given twice", (unsigned)index);
-    if (hex_decode(bytes_of_text(equals + 1), options->pcr[index], ATTDOC_PCR_LEN) != ERR_OK)
-        FAIL(fault, ERR_USAGE, "--pcr %u=HEX takes exactly %d hex digits", (unsigned)index,
-             2 * ATTDOC_PCR_LEN);
+        FAIL(fault, ERR_USAGE, "--pcr %u=... was given twice", index);
+    memcpy(options->pcr[index], value, sizeof value);
     options->pcr_expected |= bit;
     return ERR_OK;
 }

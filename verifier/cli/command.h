@@ -9,8 +9,6 @@
 
 #include "common/options.h"
 
-#define CLI_OPERANDS_ANY SIZE_MAX
-
 struct cli_command {
     const char *name;                 /* "verify"; with a group, "measurement add" */
     const char *operands;             /* as shown in the usage line: "FILE|-" */

@@ -16,12 +16,12 @@
 #include <stdint.h>
 
 #include "common/bytes.h"
+#include "verifier/config.h"
 
 struct warden;
 struct front;
 
-#define FRONT_LISTENERS_MAX  4
-#define FRONT_PUBLIC_DEFAULT "127.0.0.1:8443"
+#define FRONT_LISTENERS_MAX 4
 
 /* Who comes in by a listener, hence which routes it has: bits of a mask. */
 enum front_audience { FRONT_PUBLIC = 1, FRONT_ADMIN = 2 };
@@ -55,7 +55,9 @@ struct front_options {
 };
 #define FRONT_OPTIONS_DEFAULT                                                             \
     {                                                                                     \
-        .threads = 8, .connections = 512, .rate_per_s = 50, .rate_burst = 200,            \
+        .threads = CONFIG_THREADS_DEFAULT, .connections = CONFIG_CONNECTIONS_DEFAULT,     \
+        .connections_per_address = CONFIG_PER_ADDRESS_DEFAULT,                            \
+        .rate_per_s = CONFIG_RATE_PER_S_DEFAULT, .rate_burst = CONFIG_RATE_BURST_DEFAULT, \
         .header_timeout_ms = 10000, .body_timeout_ms = 30000, .answer_timeout_ms = 30000, \
         .idle_timeout_ms = 60000,                                                         \
     }

@@ -4,10 +4,11 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "common/codec.h"
 
 #define BACKLOG 1024 /* the kernel cuts it to net.core.somaxconn */
 
@@ -109,12 +110,12 @@ static enum err split(const char *address, char host[static 256], char port[stat
     const size_t len = host_len - (brackets ? 2 : 0);
     if (host_len == 0 || len >= 256 || (!brackets && memchr(address, ':', host_len) != NULL))
         FAIL(fault, ERR_CONFIG, "HOST:PORT, [IPV6]:PORT or unix:/PATH is expected");
-    const size_t digits = strspn(colon + 1, "0123456789");
-    if (digits == 0 || digits > 5 || colon[1 + digits] != '\0' || atoi(colon + 1) > UINT16_MAX)
+    uint64_t number = 0;
+    if (decimal_parse(bytes_of_text(colon + 1), UINT16_MAX, &number) != ERR_OK)
         FAIL(fault, ERR_CONFIG, "a port of 0..65535 is expected after the last colon");
     memcpy(host, from, len);
     host[len] = '\0';
-    memcpy(port, colon + 1, digits + 1);
+    memcpy(port, colon + 1, strlen(colon + 1) + 1);
     return ERR_OK;
 }
 

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 
 #include "common/cbor_writer.h"
+#include "common/codec.h"
 #include "common/json_reader.h"
 #include "query.h"
 #include "routes.h"
 
 #define MAP_ENTRIES_MAX 256
-#define UINT_DIGITS_MAX 16 /* of 2^53-1, the largest that JSON carries exactly */
 #define UINT_VALUE_MAX  9007199254740991
 
 /* What the parameters' views point into. */
@@ -51,17 +51,9 @@ static void add_param(struct warden_request *request, const struct route_param *
 
 static enum err parse_uint(const char *name, struct bytes text, uint64_t *out, struct fault *fault)
 {
-    uint64_t value = 0;
-    bool valid =
-        text.len >= 1 && text.len <= UINT_DIGITS_MAX && (text.len == 1 || text.ptr[0] != '0');
-    for (size_t i = 0; valid && i < text.len; i++) {
-        valid = text.ptr[i] >= '0' && text.ptr[i] <= '9';
-        value = value * 10 + (text.ptr[i] - '0');
-    }
-    if (!valid || value > UINT_VALUE_MAX)
+    if (decimal_parse(text, UINT_VALUE_MAX, out) != ERR_OK)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", name), ERR_MALFORMED,
              "must be an integer of 0..2^53-1");
-    *out = value;
     return ERR_OK;
 }
 

@@ -10,7 +10,7 @@
 #include "problem.h"
 #include "verifier/warden/message.h"
 
-#define ROUTE_PARAMS_MAX 14
+#define ROUTE_PARAMS_MAX WARDEN_PARAMS_MAX /* a route asks the warden for no more */
 
 struct route_call;
 /* Appends the answer's JSON, or says why not: a fault with the code it returns. */

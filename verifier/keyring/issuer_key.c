@@ -4,6 +4,7 @@
 #include <openssl/obj_mac.h>
 #include <openssl/pem.h>
 
+#include "common/openssl_cleanup.h"
 #include "key_file.h"
 #include "keyring.h"
 
@@ -12,13 +13,9 @@ static const char pem_begin[] = "-----BEGIN PRIVATE KEY-----";
 
 #define FILE_MAX 4096 /* bytes; ours has 306 */
 
-CLEANUP_PTR(BIO, BIO_vfree, bio_freep)
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, pkey_freep)
-CLEANUP_PTR(EVP_PKEY_CTX, EVP_PKEY_CTX_free, pkey_ctx_freep)
-
 enum err issuer_key_create(const char *path, EVP_PKEY **out, struct fault *fault)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
     CLEANUP(bio_freep) BIO *pem = BIO_new(BIO_s_secmem()); /* wiped when it is freed */
     if (key == NULL || pem == NULL ||
         PEM_write_bio_PKCS8PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL) != 1) {
@@ -47,7 +44,7 @@ static int no_password(char *out, int size, int writing, void *context)
 static bool is_good_p384(EVP_PKEY *key)
 {
     char group[32] = {0};
-    CLEANUP(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
     return EVP_PKEY_is_a(key, "EC") == 1 &&
            EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 &&
            strcmp(group, SN_secp384r1) == 0 && ctx != NULL && EVP_PKEY_check(ctx) == 1;
@@ -56,7 +53,7 @@ static bool is_good_p384(EVP_PKEY *key)
 enum err issuer_key_load(const char *path, EVP_PKEY **out, struct fault *fault)
 {
     CLEANUP(secret_freep) struct secret *file = NULL;
-    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
     TRY(key_file_read(what, path, KEY_FILE_PRIVATE, FILE_MAX, &file, fault));
     const struct bytes text = secret_view(file);
     if (text.len < sizeof pem_begin || memcmp(text.ptr, pem_begin, sizeof pem_begin - 1) != 0)

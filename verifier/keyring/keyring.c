@@ -1,3 +1,4 @@
+#include "common/openssl_cleanup.h"
 #include "keyring_internal.h"
 
 #include <openssl/core_names.h>
@@ -6,9 +7,6 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <stdlib.h>
-
-CLEANUP_PTR(EVP_KDF, EVP_KDF_free, kdf_freep)
-CLEANUP_PTR(EVP_KDF_CTX, EVP_KDF_CTX_free, kdf_ctx_freep)
 
 /* ---- HKDF-SHA-256 (RFC 5869) ---- */
 
@@ -26,8 +24,8 @@ static enum err hkdf_step(int mode, struct secret *key, const char *name, uint8_
         OSSL_PARAM_construct_octet_string(name, value, value_len),
         OSSL_PARAM_construct_end(),
     };
-    CLEANUP(kdf_freep) EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    CLEANUP(kdf_ctx_freep) EVP_KDF_CTX *ctx = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
+    CLEANUP(evp_kdf_freep) EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    CLEANUP(evp_kdf_ctx_freep) EVP_KDF_CTX *ctx = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
     if (ctx == NULL || EVP_KDF_derive(ctx, secret_ptr(derived), secret_len(derived), params) != 1) {
         ERR_clear_error();
         return ERR_CRYPTO;

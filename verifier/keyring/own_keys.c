@@ -8,15 +8,15 @@
 #include <openssl/param_build.h>
 #include <openssl/x509.h>
 
+#include "common/openssl_cleanup.h"
+#include "common/spki.h"
 #include "keyring_internal.h"
 
 #define P256_POINT_LEN 65 /* uncompressed */
 
-CLEANUP_PTR(BIGNUM, BN_clear_free, bn_freep)
+CLEANUP_PTR(BIGNUM, BN_clear_free, bn_clear_freep)
 CLEANUP_PTR(EC_GROUP, EC_GROUP_free, group_freep)
 CLEANUP_PTR(EC_POINT, EC_POINT_free, point_freep)
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, pkey_freep)
-CLEANUP_PTR(EVP_PKEY_CTX, EVP_PKEY_CTX_free, pkey_ctx_freep)
 CLEANUP_PTR(OSSL_PARAM, OSSL_PARAM_free, params_freep)
 CLEANUP_PTR(OSSL_PARAM_BLD, OSSL_PARAM_BLD_free, params_bld_freep)
 
@@ -44,7 +44,7 @@ static enum err key_params(const struct secret *scalar, OSSL_PARAM **out)
 {
     uint8_t point[P256_POINT_LEN];
     /* The builder puts a number of the secure heap into the secure heap. */
-    CLEANUP(bn_freep) BIGNUM *d = BN_secure_new();
+    CLEANUP(bn_clear_freep) BIGNUM *d = BN_secure_new();
     CLEANUP(params_bld_freep) OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
     if (d == NULL || bld == NULL || BN_bin2bn(secret_view(scalar).ptr, KEYRING_KEY_LEN, d) == NULL)
         return crypto_failed();
@@ -65,36 +65,25 @@ static enum err receipt_key_from(const struct secret *scalar, EVP_PKEY **out)
         return ERR_CRYPTO;
     CLEANUP(params_freep) OSSL_PARAM *params = NULL;
     TRY(key_params(scalar, &params));
-    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
-    CLEANUP(pkey_ctx_freep) EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
+    CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
     if (maker == NULL || EVP_PKEY_fromdata_init(maker) != 1 ||
         EVP_PKEY_fromdata(maker, &key, EVP_PKEY_KEYPAIR, params) != 1)
         return crypto_failed();
     /* 1 <= d < n, the point on the curve, and d's: the public half of another key would sign
      * what nobody can verify. */
-    CLEANUP(pkey_ctx_freep) EVP_PKEY_CTX *check = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *check = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
     if (check == NULL || EVP_PKEY_check(check) != 1)
         return crypto_failed();
     *out = TAKE(key);
     return ERR_OK;
 }
 
-static enum err spki_append(EVP_PKEY *key, struct buf *spki)
-{
-    uint8_t *der = NULL;
-    const int len = i2d_PUBKEY(key, &der);
-    if (len <= 0)
-        return crypto_failed();
-    const enum err err = buf_append(spki, bytes_of(der, (size_t)len));
-    OPENSSL_free(der);
-    return err;
-}
-
 /* ---- made, loaded ---- */
 
 static enum err receipt_key_spki(const struct secret *raw, struct buf *spki)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
     TRY(receipt_key_from(raw, &key));
     return spki_append(key, spki);
 }
@@ -135,7 +124,7 @@ enum err keyring_own_key_make(const struct keyring *keyring, enum keyring_own_ke
 
 static enum err receipt_key_load(struct keyring *keyring, const struct secret *raw)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
     uint8_t kid[COSE_KID_LEN];
     TRY(receipt_key_from(raw, &key));
     TRY(cose_key_id(key, kid));

@@ -5,6 +5,7 @@
 
 #include "common/codec.h"
 #include "common/json_reader.h"
+#include "common/pcr_text.h"
 
 #define CANDIDATES_MAX 4096 /* lines of a log that could begin a JSON text, and do not */
 #define PCR_HEX_LEN    (2 * ATTDOC_PCR_LEN)
@@ -56,12 +57,8 @@ static enum err check_set(const struct nitro_measurements *m, struct fault *faul
 /* "PCR0".."PCR31"; false for any other name. */
 static bool pcr_index(const char *name, unsigned *index)
 {
-    const size_t digits = strlen(name) < 4 ? 0 : strlen(name) - 3;
-    if (strncmp(name, "PCR", 3) != 0 || digits < 1 || digits > 2 ||
-        strspn(name + 3, "0123456789") != digits || (digits == 2 && name[3] == '0'))
-        return false;
-    *index = (unsigned)strtoul(name + 3, NULL, 10);
-    return *index < ATTDOC_PCR_COUNT;
+    return strncmp(name, "PCR", 3) == 0 &&
+           pcr_index_parse(bytes_of_text(name + 3), index) == ERR_OK;
 }
 
 /* ---- one "Measurements" object ---- */

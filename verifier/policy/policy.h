@@ -165,7 +165,8 @@ struct policy_own_key {
  * ERR_STORE_TAMPERED for columns that no version of this program wrote, and from load
  * for a row that names one that does not exist, takes another row's name or values, or
  * changes what it is found by: names, hashes, versions, whose it is; a measurement's
- * values; and what was revoked stays revoked. */
+ * values; what was revoked stays revoked, what was destroyed stays destroyed, and a
+ * secret's current version never falls. */
 struct policy;
 #define X(T)                                                                                    \
     MUST_CHECK enum err policy_##T##_append(const struct policy_##T *row, struct buf *columns); \

@@ -51,13 +51,9 @@ static enum err read_uint(struct cbor_reader *r, const struct column *column, vo
     return ERR_OK;
 }
 
-static void write_optional_uint(struct cbor_writer *w, const struct column *column,
-                                const void *field)
+static bool uint_absent(const struct column *column, const void *field)
 {
-    if (load_uint(field, column->size) == 0)
-        cbor_writer_null(w);
-    else
-        write_uint(w, column, field);
+    return load_uint(field, column->size) == 0;
 }
 
 enum err row_read_null(struct cbor_reader *r, bool *was_null)
@@ -77,8 +73,8 @@ static enum err read_optional_uint(struct cbor_reader *r, const struct column *c
 }
 
 const struct column_form row_uint = {.write = write_uint, .read = read_uint};
-const struct column_form row_optional_uint = {.write = write_optional_uint,
-                                              .read = read_optional_uint};
+const struct column_form row_optional_uint = {
+    .absent = uint_absent, .write = write_uint, .read = read_optional_uint};
 
 /* --- Text and bytes of fixed room --- */
 
@@ -107,13 +103,10 @@ static enum err read_text(struct cbor_reader *r, const struct column *column, vo
     return ERR_OK;
 }
 
-static void write_optional_text(struct cbor_writer *w, const struct column *column,
-                                const void *field)
+static bool text_absent(const struct column *column, const void *field)
 {
-    if (((const char *)field)[0] == '\0')
-        cbor_writer_null(w);
-    else
-        write_text(w, column, field);
+    (void)column;
+    return ((const char *)field)[0] == '\0';
 }
 
 static enum err read_optional_text(struct cbor_reader *r, const struct column *column, void *field)
@@ -139,8 +132,8 @@ static enum err read_fixed(struct cbor_reader *r, const struct column *column, v
 }
 
 const struct column_form row_text = {.write = write_text, .read = read_text};
-const struct column_form row_optional_text = {.write = write_optional_text,
-                                              .read = read_optional_text};
+const struct column_form row_optional_text = {
+    .absent = text_absent, .write = write_text, .read = read_optional_text};
 const struct column_form row_fixed = {.write = write_fixed, .read = read_fixed};
 
 /* --- Text and bytes of any length --- */
@@ -176,13 +169,10 @@ static enum err read_buf(struct cbor_reader *r, const struct column *column, voi
     return fits(column, value) ? buf_append(field, value) : ERR_STORE_TAMPERED;
 }
 
-static void write_optional_buf(struct cbor_writer *w, const struct column *column,
-                               const void *field)
+static bool buf_absent(const struct column *column, const void *field)
 {
-    if (((const struct buf *)field)->len == 0)
-        cbor_writer_null(w);
-    else
-        write_buf(w, column, field);
+    (void)column;
+    return ((const struct buf *)field)->len == 0;
 }
 
 static enum err read_optional_buf(struct cbor_reader *r, const struct column *column, void *field)
@@ -192,9 +182,11 @@ static enum err read_optional_buf(struct cbor_reader *r, const struct column *co
     return absent ? ERR_OK : read_buf(r, column, field);
 }
 
-const struct column_form row_text_buf = {write_text_buf, read_text_buf, release_buf};
-const struct column_form row_buf = {write_buf, read_buf, release_buf};
-const struct column_form row_optional_buf = {write_optional_buf, read_optional_buf, release_buf};
+const struct column_form row_text_buf = {
+    .write = write_text_buf, .read = read_text_buf, .release = release_buf};
+const struct column_form row_buf = {.write = write_buf, .read = read_buf, .release = release_buf};
+const struct column_form row_optional_buf = {
+    .absent = buf_absent, .write = write_buf, .read = read_optional_buf, .release = release_buf};
 
 /* --- Rows --- */
 
@@ -211,14 +203,35 @@ void row_release(const struct row_shape *shape, void *row)
     }
 }
 
+static bool is_absent(const struct column *column, const void *row)
+{
+    return column->form->absent != NULL &&
+           column->form->absent(column, (const uint8_t *)row + column->offset);
+}
+
+/* How many columns are written: a row that uses no later one is as it was before them. */
+static size_t count_written(const struct row_shape *shape, const void *row)
+{
+    size_t count = shape->count;
+    while (count > 0 && shape->column[count - 1].later && is_absent(&shape->column[count - 1], row))
+        count--;
+    return count;
+}
+
+/* What is not there stays as the zeroed row has it, and would not have been written. */
 static enum err read_columns(const struct row_shape *shape, struct bytes columns, void *row)
 {
     struct cbor_reader r;
+    uint64_t count;
     cbor_reader_init(&r, columns, 0, "columns", NULL);
-    TRY(cbor_reader_expect_array(&r, shape->count));
-    for (size_t i = 0; i < shape->count; i++)
+    TRY(cbor_reader_array(&r, &count));
+    if (count > shape->count)
+        return ERR_STORE_TAMPERED;
+    for (size_t i = 0; i < count; i++)
         TRY(shape->column[i].form->read(&r, &shape->column[i], field_of(&shape->column[i], row)));
     TRY(cbor_reader_end(&r));
+    if (count != count_written(shape, row))
+        return ERR_STORE_TAMPERED;
     return shape->consistent == NULL || shape->consistent(row) ? ERR_OK : ERR_STORE_TAMPERED;
 }
 
@@ -233,12 +246,17 @@ enum err row_parse(const struct row_shape *shape, struct bytes columns, void *ro
 
 static enum err write_columns(const struct row_shape *shape, const void *row, struct buf *columns)
 {
+    const size_t count = count_written(shape, row);
     struct cbor_writer w;
     cbor_writer_init(&w, columns);
-    cbor_writer_array(&w, shape->count);
-    for (size_t i = 0; i < shape->count; i++)
-        shape->column[i].form->write(&w, &shape->column[i],
-                                     (const uint8_t *)row + shape->column[i].offset);
+    cbor_writer_array(&w, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct column *column = &shape->column[i];
+        if (is_absent(column, row))
+            cbor_writer_null(&w);
+        else
+            column->form->write(&w, column, (const uint8_t *)row + column->offset);
+    }
     return cbor_writer_finish(&w);
 }
 

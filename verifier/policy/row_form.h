@@ -17,6 +17,8 @@ struct column;
 
 /* One row per form of column; `field` is the member at column->offset. */
 struct column_form {
+    /* Whether null stands for it; NULL where write and read see to that themselves. */
+    bool (*absent)(const struct column *column, const void *field);
     void (*write)(struct cbor_writer *w, const struct column *column, const void *field);
     MUST_CHECK enum err (*read)(struct cbor_reader *r, const struct column *column, void *field);
     void (*release)(void *field); /* NULL where it owns nothing */
@@ -29,6 +31,9 @@ struct column {
     uint64_t min; /* of an integer, or the bytes of a text or byte string */
     uint64_t max;
     bool (*valid)(struct bytes value); /* NULL: any */
+    /* Added by a migration, of a form with `absent`: left out where it and all that follow
+     * are null, so that rows keep the encoding that they were MACed in. */
+    bool later;
 };
 
 extern const struct column_form row_uint;          /* bool, enum, uint32_t, uint64_t */

@@ -1,5 +1,6 @@
 /* The tables of db/0001_initial.sql, column by column: what stands between `revision`
- * and `mac`, in that order.  A column added later goes at the end. */
+ * and `mac`, in that order.  What a migration adds goes at the end, optional and marked
+ * `later`, here and in verifier/store/store_sqlite_policy.c. */
 #include <stdlib.h>
 
 #include "policy.h"
@@ -99,7 +100,8 @@ static void release_labels(void *field)
     buf_free(field);
 }
 
-static const struct column_form labels_form = {write_labels, read_labels, release_labels};
+static const struct column_form labels_form = {
+    .write = write_labels, .read = read_labels, .release = release_labels};
 
 static const struct column measurement_columns[] = {
     ID(measurement, image_id),
@@ -269,8 +271,8 @@ static enum err read_versions(struct cbor_reader *r, const struct column *column
 }
 
 static const struct column_form grant_pcr_form = {.write = write_grant_pcr, .read = read_grant_pcr};
-static const struct column_form application_form = {write_application, read_application,
-                                                    release_application};
+static const struct column_form application_form = {
+    .write = write_application, .read = read_application, .release = release_application};
 static const struct column_form versions_form = {.write = write_versions, .read = read_versions};
 
 #define GRANT_PCR(index)                                           \

@@ -199,6 +199,21 @@ static bool measurement_same(const void *old_row, const void *new_row)
     return before->state != MEASUREMENT_REVOKED || after->state == MEASUREMENT_REVOKED;
 }
 
+/* What was destroyed stays destroyed, and no older value becomes the one released. */
+static bool secret_same(const void *old_row, const void *new_row)
+{
+    const struct policy_secret *before = old_row;
+    const struct policy_secret *after = new_row;
+    return before->state <= after->state && before->current_version <= after->current_version;
+}
+
+static bool secret_version_same(const void *old_row, const void *new_row)
+{
+    const struct policy_secret_version *before = old_row;
+    const struct policy_secret_version *after = new_row;
+    return before->state <= after->state;
+}
+
 /* --- Chains --- */
 
 static enum err link_grant(struct policy *policy, uint64_t id)
@@ -277,9 +292,9 @@ static const struct table_rules rules[TABLE_COUNT] = {
     [TABLE_measurement] = {RULES(measurement), .index = {by_build, by_values},
                            .refers = measurement_refers, .same = measurement_same,
                            .link = link_measurement},
-    [TABLE_secret] = {RULES(secret), .index = {by_secret_name}},
+    [TABLE_secret] = {RULES(secret), .index = {by_secret_name}, .same = secret_same},
     [TABLE_secret_version] = {RULES(secret_version), .index = {by_secret_version},
-                              .refers = secret_version_refers},
+                              .refers = secret_version_refers, .same = secret_version_same},
     [TABLE_grant] = {RULES(grant), .refers = grant_refers, .same = grant_same, .link = link_grant},
     [TABLE_own_key] = {RULES(own_key), .index = {by_key_version}},
 };

@@ -1,4 +1,4 @@
-/* The store: one table of operations, each a whole transaction (DESIGN section 7).
+/* The store: one table of operations, each a whole transaction (DESIGN section 6).
  *
  * It keeps bytes and enforces uniqueness and order; it holds no key and believes
  * nothing: rows that decide a release carry a MAC that the warden makes and checks,
@@ -45,7 +45,8 @@ enum policy_table {
 const char *policy_table_name(enum policy_table table); /* the SQL name, also in MACs */
 
 /* One row, columns as a deterministic CBOR array in the order of db/ (id,
- * revision and mac apart): integers unsigned, text, byte strings, null. */
+ * revision and mac apart): integers unsigned, text, byte strings, null.  A column that a
+ * migration added is left out where it and all that follow are null. */
 struct policy_row {
     enum policy_table table;
     uint64_t id;
@@ -155,7 +156,6 @@ CLEANUP_PTR(struct store, store_close, store_closep)
 /* The table: what a backend offers. */
 struct store_ops {
     enum err (*read_identity)(struct store *, struct store_identity *out, struct fault *);
-    enum err (*read_head)(struct store *, struct policy_head *out, struct fault *);
     /* All rows, by table and id, in one snapshot together with the head. */
     enum err (*scan_policy)(struct store *, struct policy_head *head, policy_row_fn *fn,
                             void *context, struct fault *);
@@ -166,7 +166,7 @@ struct store_ops {
     /* ERR_CHALLENGE_REDEEMED, or ERR_OK: a look before the elliptic curves, no promise. */
     enum err (*check_redeemed)(struct store *, const uint8_t challenge[PROTOCOL_CHALLENGE_LEN],
                                struct fault *);
-    /* An audit record alone (an admin's refusal, start and stop). */
+    /* An audit record alone: the server's start and stop. */
     enum err (*append_audit)(struct store *, const struct audit_entry *, struct fault *);
     /* Forgets redeemed challenges that expire up to then, and remembers the latest expiry
      * among them, so that none of them can come back; writes nothing where there are none,
@@ -185,8 +185,9 @@ struct store_ops {
     /* A later one of the same sequence replaces the earlier. */
     enum err (*put_checkpoint)(struct store *, uint64_t sequence, struct bytes message,
                                struct fault *);
-    enum err (*checkpoint_scan)(struct store *, uint64_t from, checkpoint_fn *fn, void *context,
-                                struct fault *);
+    /* Of the records from..to inclusive, ascending; UINT64_MAX is the end. */
+    enum err (*checkpoint_scan)(struct store *, uint64_t from, uint64_t to, checkpoint_fn *fn,
+                                void *context, struct fault *);
 };
 const struct store_ops *store_ops(const struct store *store);
 

@@ -64,6 +64,7 @@ static enum err sqlite_open(const char *path, struct store **out, struct fault *
     if (s == NULL)
         return ERR_NO_MEMORY;
     s->store.backend = &store_backend_sqlite;
+    s->columns = sqlite_columns;
     TRY(sql_open(path, SQL_WRITE, &s->writer, fault));
     TRY(sqlite_schema_check(s->writer, path, sqlite_migration_count, fault));
     TRY(set_up(s->writer, path, fault));
@@ -146,7 +147,7 @@ static enum err fill_file(const char *path, const struct store_identity *identit
     TRY(sql_begin(db, &t, fault));
     TRY(sqlite_schema_create(&t));
     TRY(add_identity(&t, identity));
-    TRY(sqlite_change_apply(&t, first));
+    TRY(sqlite_change_apply(&t, sqlite_columns, first));
     return sql_commit(&t);
 }
 
@@ -201,7 +202,6 @@ const struct store_backend store_backend_sqlite = {
     .ops =
         {
             .read_identity = sqlite_read_identity,
-            .read_head = sqlite_read_head,
             .scan_policy = sqlite_scan_policy,
             .commit_change = sqlite_commit_change,
             .commit_decision = sqlite_commit_decision,

@@ -10,10 +10,25 @@
 #include "sql.h"
 #include "store_backend.h"
 
+/* --- what of a policy table its rows' MACs cover (store_sqlite_policy.c) --- */
+
+#define SQLITE_COLUMNS_MAX 24
+
+enum column_type { COLUMN_NONE, COLUMN_INTEGER, COLUMN_TEXT, COLUMN_BLOB };
+
+struct sqlite_column {
+    const char *name;
+    enum column_type type;
+    bool later; /* added by a migration: see the top of db/0001_initial.sql */
+};
+/* Each to the first COLUMN_NONE. */
+extern const struct sqlite_column sqlite_columns[POLICY_TABLE_COUNT][SQLITE_COLUMNS_MAX];
+
 struct store_sqlite {
     struct store store; /* first: struct store * is converted to this */
     struct sql *writer;
     struct sql *reader;
+    const struct sqlite_column (*columns)[SQLITE_COLUMNS_MAX]; /* sqlite_columns */
 };
 
 static inline struct store_sqlite *sqlite_of(struct store *store)
@@ -45,6 +60,7 @@ MUST_CHECK enum err sqlite_schema_create(struct sql_transaction *t);
 /* --- pieces of transactions --- */
 
 MUST_CHECK enum err sqlite_change_apply(struct sql_transaction *t,
+                                        const struct sqlite_column (*columns)[SQLITE_COLUMNS_MAX],
                                         const struct store_change *change);
 MUST_CHECK enum err sqlite_revision_check(struct sql_transaction *t, uint64_t expected);
 /* ERR_STORE_CONFLICT unless it is the next one. */
@@ -52,7 +68,6 @@ MUST_CHECK enum err sqlite_audit_add(struct sql_transaction *t, const struct aud
 
 /* --- operations, as in store.h --- */
 
-enum err sqlite_read_head(struct store *store, struct policy_head *out, struct fault *fault);
 enum err sqlite_scan_policy(struct store *store, struct policy_head *head, policy_row_fn *fn,
                             void *context, struct fault *fault);
 enum err sqlite_commit_change(struct store *store, const struct store_change *change,
@@ -75,7 +90,7 @@ enum err sqlite_audit_find(struct store *store, const char *request_id, audit_en
                            void *context, struct fault *fault);
 enum err sqlite_put_checkpoint(struct store *store, uint64_t sequence, struct bytes message,
                                struct fault *fault);
-enum err sqlite_checkpoint_scan(struct store *store, uint64_t from, checkpoint_fn *fn,
+enum err sqlite_checkpoint_scan(struct store *store, uint64_t from, uint64_t to, checkpoint_fn *fn,
                                 void *context, struct fault *fault);
 
 #endif

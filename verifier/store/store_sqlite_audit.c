@@ -181,16 +181,19 @@ enum err sqlite_put_checkpoint(struct store *store, uint64_t sequence, struct by
     return sql_commit(&t);
 }
 
-enum err sqlite_checkpoint_scan(struct store *store, uint64_t from, checkpoint_fn *fn,
+enum err sqlite_checkpoint_scan(struct store *store, uint64_t from, uint64_t to, checkpoint_fn *fn,
                                 void *context, struct fault *fault)
 {
     CLEANUP(sql_end) struct sql_transaction t = {0};
     CLEANUP(sql_finish) struct sql_query q = {0};
 
     TRY(sql_begin(sqlite_of(store)->reader, &t, fault));
-    TRY(sql_prepare(
-        &t, "SELECT sequence, message FROM checkpoint WHERE sequence >= ? ORDER BY sequence", &q));
+    TRY(sql_prepare(&t,
+                    "SELECT sequence, message FROM checkpoint WHERE sequence BETWEEN ? AND ?"
+                    " ORDER BY sequence",
+                    &q));
     sql_bind_uint(&q, clamp(from));
+    sql_bind_uint(&q, clamp(to));
     for (bool more = true; more;) {
         uint64_t sequence = 0;
         struct bytes message = {0};

@@ -9,107 +9,100 @@
 #include "common/cbor_reader.h"
 #include "common/cbor_writer.h"
 
-#define COLUMNS_MAX 16
-
-enum column_type { COLUMN_NONE, COLUMN_INTEGER, COLUMN_TEXT, COLUMN_BLOB };
-
-struct column {
-    const char *name;
-    enum column_type type;
+/* The columns between `revision` and `mac`, as db/ has them: append only, and what a
+ * migration appends is marked `later`. */
+const struct sqlite_column sqlite_columns[POLICY_TABLE_COUNT][SQLITE_COLUMNS_MAX] =
+    {
+        [POLICY_SETTING] =
+            {
+                {.name = "name", .type = COLUMN_TEXT},
+                {.name = "value", .type = COLUMN_TEXT},
+            },
+        [POLICY_PERSON] =
+            {
+                {.name = "name", .type = COLUMN_TEXT},
+                {.name = "state", .type = COLUMN_INTEGER},
+                {.name = "created_ms", .type = COLUMN_INTEGER},
+            },
+        [POLICY_TOKEN] =
+            {
+                {.name = "person_id", .type = COLUMN_INTEGER},
+                {.name = "label", .type = COLUMN_TEXT},
+                {.name = "hash", .type = COLUMN_BLOB},
+                {.name = "rights", .type = COLUMN_INTEGER},
+                {.name = "state", .type = COLUMN_INTEGER},
+                {.name = "created_ms", .type = COLUMN_INTEGER},
+                {.name = "expires_ms", .type = COLUMN_INTEGER},
+            },
+        [POLICY_IMAGE] =
+            {
+                {.name = "name", .type = COLUMN_TEXT},
+                {.name = "created_ms", .type = COLUMN_INTEGER},
+            },
+        [POLICY_MEASUREMENT] =
+            {
+                {.name = "image_id", .type = COLUMN_INTEGER},
+                {.name = "version", .type = COLUMN_TEXT},
+                {.name = "kind", .type = COLUMN_INTEGER},
+                {.name = "debug", .type = COLUMN_INTEGER},
+                {.name = "pcrs", .type = COLUMN_BLOB},
+                {.name = "root", .type = COLUMN_BLOB},
+                {.name = "state", .type = COLUMN_INTEGER},
+                {.name = "not_before_ms", .type = COLUMN_INTEGER},
+                {.name = "not_after_ms", .type = COLUMN_INTEGER},
+                {.name = "labels", .type = COLUMN_BLOB},
+                {.name = "provenance", .type = COLUMN_TEXT},
+                {.name = "created_ms", .type = COLUMN_INTEGER},
+            },
+        [POLICY_SECRET] =
+            {
+                {.name = "name", .type = COLUMN_TEXT},
+                {.name = "current_version", .type = COLUMN_INTEGER},
+                {.name = "state", .type = COLUMN_INTEGER},
+                {.name = "created_ms", .type = COLUMN_INTEGER},
+            },
+        [POLICY_SECRET_VERSION] =
+            {
+                {.name = "secret_id", .type = COLUMN_INTEGER},
+                {.name = "version", .type = COLUMN_INTEGER},
+                {.name = "size", .type = COLUMN_INTEGER},
+                {.name = "state", .type = COLUMN_INTEGER},
+                {.name = "created_ms", .type = COLUMN_INTEGER},
+            },
+        [POLICY_GRANT] =
+            {
+                {.name = "secret_id", .type = COLUMN_INTEGER},
+                {.name = "image_id", .type = COLUMN_INTEGER},
+                {.name = "measurement_id", .type = COLUMN_INTEGER},
+                {.name = "pcr8", .type = COLUMN_BLOB},
+                {.name = "pcr1", .type = COLUMN_BLOB},
+                {.name = "pcr3", .type = COLUMN_BLOB},
+                {.name = "pcr4", .type = COLUMN_BLOB},
+                {.name = "region", .type = COLUMN_TEXT},
+                {.name = "application", .type = COLUMN_BLOB},
+                {.name = "versions", .type = COLUMN_BLOB},
+                {.name = "quota", .type = COLUMN_INTEGER},
+                {.name = "not_before_ms", .type = COLUMN_INTEGER},
+                {.name = "not_after_ms", .type = COLUMN_INTEGER},
+                {.name = "state", .type = COLUMN_INTEGER},
+                {.name = "created_ms", .type = COLUMN_INTEGER},
+            },
+        [POLICY_OWN_KEY] =
+            {
+                {.name = "kind", .type = COLUMN_INTEGER},
+                {.name = "version", .type = COLUMN_INTEGER},
+                {.name = "spki", .type = COLUMN_BLOB},
+                {.name = "sealed", .type = COLUMN_BLOB},
+                {.name = "delegation", .type = COLUMN_BLOB},
+                {.name = "state", .type = COLUMN_INTEGER},
+                {.name = "created_ms", .type = COLUMN_INTEGER},
+            },
 };
 
-/* The columns between `revision` and `mac`, as db/ has them: append only. */
-static const struct column columns_of[POLICY_TABLE_COUNT][COLUMNS_MAX] = {
-    [POLICY_SETTING] =
-        {
-            {"name", COLUMN_TEXT},
-            {"value", COLUMN_TEXT},
-        },
-    [POLICY_PERSON] =
-        {
-            {"name", COLUMN_TEXT},
-            {"state", COLUMN_INTEGER},
-            {"created_ms", COLUMN_INTEGER},
-        },
-    [POLICY_TOKEN] =
-        {
-            {"person_id", COLUMN_INTEGER},
-            {"label", COLUMN_TEXT},
-            {"hash", COLUMN_BLOB},
-            {"rights", COLUMN_INTEGER},
-            {"state", COLUMN_INTEGER},
-            {"created_ms", COLUMN_INTEGER},
-            {"expires_ms", COLUMN_INTEGER},
-        },
-    [POLICY_IMAGE] =
-        {
-            {"name", COLUMN_TEXT},
-            {"created_ms", COLUMN_INTEGER},
-        },
-    [POLICY_MEASUREMENT] =
-        {
-            {"image_id", COLUMN_INTEGER},
-            {"version", COLUMN_TEXT},
-            {"kind", COLUMN_INTEGER},
-            {"debug", COLUMN_INTEGER},
-            {"pcrs", COLUMN_BLOB},
-            {"root", COLUMN_BLOB},
-            {"state", COLUMN_INTEGER},
-            {"not_before_ms", COLUMN_INTEGER},
-            {"not_after_ms", COLUMN_INTEGER},
-            {"labels", COLUMN_BLOB},
-            {"provenance", COLUMN_TEXT},
-            {"created_ms", COLUMN_INTEGER},
-        },
-    [POLICY_SECRET] =
-        {
-            {"name", COLUMN_TEXT},
-            {"current_version", COLUMN_INTEGER},
-            {"state", COLUMN_INTEGER},
-            {"created_ms", COLUMN_INTEGER},
-        },
-    [POLICY_SECRET_VERSION] =
-        {
-            {"secret_id", COLUMN_INTEGER},
-            {"version", COLUMN_INTEGER},
-            {"size", COLUMN_INTEGER},
-            {"state", COLUMN_INTEGER},
-            {"created_ms", COLUMN_INTEGER},
-        },
-    [POLICY_GRANT] =
-        {
-            {"secret_id", COLUMN_INTEGER},
-            {"image_id", COLUMN_INTEGER},
-            {"measurement_id", COLUMN_INTEGER},
-            {"pcr8", COLUMN_BLOB},
-            {"pcr1", COLUMN_BLOB},
-            {"pcr3", COLUMN_BLOB},
-            {"pcr4", COLUMN_BLOB},
-            {"region", COLUMN_TEXT},
-            {"application", COLUMN_BLOB},
-            {"versions", COLUMN_BLOB},
-            {"quota", COLUMN_INTEGER},
-            {"not_before_ms", COLUMN_INTEGER},
-            {"not_after_ms", COLUMN_INTEGER},
-            {"state", COLUMN_INTEGER},
-            {"created_ms", COLUMN_INTEGER},
-        },
-    [POLICY_OWN_KEY] =
-        {
-            {"kind", COLUMN_INTEGER},
-            {"version", COLUMN_INTEGER},
-            {"spki", COLUMN_BLOB},
-            {"sealed", COLUMN_BLOB},
-            {"delegation", COLUMN_BLOB},
-            {"state", COLUMN_INTEGER},
-            {"created_ms", COLUMN_INTEGER},
-        },
-};
-
-static size_t column_count(enum policy_table table)
+static size_t column_count(const struct sqlite_column *columns)
 {
     size_t count = 0;
-    while (count < COLUMNS_MAX && columns_of[table][count].type != COLUMN_NONE)
+    while (count < SQLITE_COLUMNS_MAX && columns[count].type != COLUMN_NONE)
         count++;
     return count;
 }
@@ -142,16 +135,6 @@ static enum err write_head(struct sql_transaction *t, const struct policy_head *
     sql_bind_blob(&q, bytes_of(head->digest, sizeof head->digest));
     sql_bind_blob(&q, bytes_of(head->mac, sizeof head->mac));
     return sql_run(&q);
-}
-
-enum err sqlite_read_head(struct store *store, struct policy_head *out, struct fault *fault)
-{
-    CLEANUP(sql_end) struct sql_transaction t = {0};
-    struct policy_head head = {0};
-    TRY(sql_begin(sqlite_of(store)->reader, &t, fault));
-    TRY(read_head(&t, &head));
-    *out = head;
-    return ERR_OK;
 }
 
 enum err sqlite_revision_check(struct sql_transaction *t, uint64_t expected)
@@ -195,11 +178,21 @@ static enum err encode_column(const struct sql_query *q, int place, enum column_
     return ERR_INTERNAL;
 }
 
-/* `id, revision, columns..., mac` of the row; `columns` is the caller's, and reused. */
-static enum err read_row(const struct sql_query *q, enum policy_table table, struct buf *columns,
-                         struct policy_row *out)
+/* Later columns that are null at the end were not there when the row was MACed, or were
+ * left out of it all the same. */
+static size_t count_present(const struct sql_query *q, const struct sqlite_column *of)
 {
-    const size_t count = column_count(table);
+    size_t count = column_count(of);
+    while (count > 0 && of[count - 1].later && sql_column_is_null(q, (int)count + 1))
+        count--;
+    return count;
+}
+
+/* `id, revision, columns..., mac` of the row; `columns` is the caller's, and reused. */
+static enum err read_row(const struct sql_query *q, const struct sqlite_column *of,
+                         enum policy_table table, struct buf *columns, struct policy_row *out)
+{
+    const size_t count = count_present(q, of);
     struct cbor_writer w;
 
     out->table = table;
@@ -209,7 +202,7 @@ static enum err read_row(const struct sql_query *q, enum policy_table table, str
     cbor_writer_init(&w, columns);
     cbor_writer_array(&w, count);
     for (size_t i = 0; i < count; i++)
-        TRY(encode_column(q, (int)i + 2, columns_of[table][i].type, &w));
+        TRY(encode_column(q, (int)i + 2, of[i].type, &w));
     const enum err err = cbor_writer_finish(&w);
     if (err == ERR_UTF8)
         FAIL(fault_at(q->t->fault, FAULT_NO_OFFSET, "%s %" PRIu64, policy_table_name(table),
@@ -217,26 +210,26 @@ static enum err read_row(const struct sql_query *q, enum policy_table table, str
              ERR_STORE_TAMPERED, "a text is not UTF-8");
     TRY(err);
     out->columns = bytes_of_buf(columns);
-    return sql_column_fixed(q, (int)count + 2, out->mac, sizeof out->mac);
+    return sql_column_fixed(q, (int)column_count(of) + 2, out->mac, sizeof out->mac);
 }
 
 /* The names are constants of this file. */
-static enum err scan_text(enum policy_table table, struct buf *out)
+static enum err scan_text(const struct sqlite_column *of, enum policy_table table, struct buf *out)
 {
     TRY(buf_append_text(out, "SELECT id, revision"));
-    for (size_t i = 0; i < column_count(table); i++)
-        TRY(buf_append_format(out, ", %s", columns_of[table][i].name));
+    for (size_t i = 0; i < column_count(of); i++)
+        TRY(buf_append_format(out, ", %s", of[i].name));
     return buf_append_format(out, ", mac FROM %s ORDER BY id", policy_table_name(table));
 }
 
-static enum err scan_table(struct sql_transaction *t, enum policy_table table, policy_row_fn *fn,
-                           void *context)
+static enum err scan_table(struct sql_transaction *t, const struct sqlite_column *of,
+                           enum policy_table table, policy_row_fn *fn, void *context)
 {
     CLEANUP(buf_free) struct buf text = {0};
     CLEANUP(buf_free) struct buf columns = {0};
     CLEANUP(sql_finish) struct sql_query q = {0};
 
-    TRY(scan_text(table, &text));
+    TRY(scan_text(of, table, &text));
     const char *sql = buf_text(&text);
     if (sql == NULL)
         return ERR_NO_MEMORY;
@@ -246,7 +239,7 @@ static enum err scan_table(struct sql_transaction *t, enum policy_table table, p
         TRY(sql_step(&q, &more));
         if (!more)
             break;
-        TRY(read_row(&q, table, &columns, &row));
+        TRY(read_row(&q, of, table, &columns, &row));
         TRY(fn(&row, context));
     }
     return ERR_OK;
@@ -257,11 +250,12 @@ enum err sqlite_scan_policy(struct store *store, struct policy_head *head, polic
 {
     CLEANUP(sql_end) struct sql_transaction t = {0};
     struct policy_head found = {0};
+    const struct sqlite_column(*columns)[SQLITE_COLUMNS_MAX] = sqlite_of(store)->columns;
 
     TRY(sql_begin(sqlite_of(store)->reader, &t, fault));
     TRY(read_head(&t, &found));
     for (unsigned table = 0; table < POLICY_TABLE_COUNT; table++)
-        TRY(scan_table(&t, (enum policy_table)table, fn, context));
+        TRY(scan_table(&t, columns[table], (enum policy_table)table, fn, context));
     *head = found;
     return ERR_OK;
 }
@@ -269,30 +263,31 @@ enum err sqlite_scan_policy(struct store *store, struct policy_head *head, polic
 /* --- rows in --- */
 
 /* An update, not a replacement: REPLACE would delete the row that others refer to. */
-static enum err upsert_text(enum policy_table table, struct buf *out)
+static enum err upsert_text(const struct sqlite_column *of, enum policy_table table,
+                            struct buf *out)
 {
-    const struct column *column = columns_of[table];
-    const size_t count = column_count(table);
+    const size_t count = column_count(of);
 
     TRY(buf_append_format(out, "INSERT INTO %s (id, revision", policy_table_name(table)));
     for (size_t i = 0; i < count; i++)
-        TRY(buf_append_format(out, ", %s", column[i].name));
+        TRY(buf_append_format(out, ", %s", of[i].name));
     TRY(buf_append_text(out, ", mac) VALUES (?, ?"));
     for (size_t i = 0; i < count; i++)
         TRY(buf_append_text(out, ", ?"));
     TRY(buf_append_text(out, ", ?) ON CONFLICT (id) DO UPDATE SET revision = excluded.revision"));
     for (size_t i = 0; i < count; i++)
-        TRY(buf_append_format(out, ", %s = excluded.%s", column[i].name, column[i].name));
+        TRY(buf_append_format(out, ", %s = excluded.%s", of[i].name, of[i].name));
     return buf_append_text(out, ", mac = excluded.mac");
 }
 
 /* A column takes its own type or null: STRICT alone would turn a text of digits into a
  * number, and the MAC would no longer be over what is there. */
-static enum err bind_column(struct sql_query *q, struct cbor_reader *r, enum column_type type)
+static enum err bind_column(struct sql_query *q, struct cbor_reader *r, enum column_type type,
+                            bool must_say)
 {
     struct cbor_item item = {0};
     TRY(cbor_reader_next(r, &item));
-    if (item.kind == CBOR_KIND_NULL) {
+    if (item.kind == CBOR_KIND_NULL && !must_say) {
         sql_bind_null(q);
         return ERR_OK;
     }
@@ -307,30 +302,42 @@ static enum err bind_column(struct sql_query *q, struct cbor_reader *r, enum col
     return ERR_OK;
 }
 
-static enum err bind_columns(struct sql_query *q, const struct policy_row *row)
+/* Later columns that are not given become null; one that ends the array is not null itself,
+ * or the row would come back shorter than its MAC's. */
+static enum err bind_columns(struct sql_query *q, const struct sqlite_column *of,
+                             const struct policy_row *row)
 {
-    const size_t count = column_count(row->table);
+    const size_t count = column_count(of);
     struct cbor_reader r;
+    uint64_t given;
     cbor_reader_init(&r, row->columns, 0, "", NULL);
-    TRY(cbor_reader_expect_array(&r, count));
-    for (size_t i = 0; i < count; i++)
-        TRY(bind_column(q, &r, columns_of[row->table][i].type));
+    TRY(cbor_reader_array(&r, &given));
+    for (size_t i = 0; i < count; i++) {
+        const struct sqlite_column *column = &of[i];
+        if (i < given)
+            TRY(bind_column(q, &r, column->type, column->later && i + 1 == given));
+        else if (column->later)
+            sql_bind_null(q);
+        else
+            return ERR_CBOR_TYPE;
+    }
     return cbor_reader_end(&r);
 }
 
-static enum err write_row(struct sql_transaction *t, const struct policy_row *row)
+static enum err write_row(struct sql_transaction *t, const struct sqlite_column *of,
+                          const struct policy_row *row)
 {
     CLEANUP(buf_free) struct buf text = {0};
     CLEANUP(sql_finish) struct sql_query q = {0};
 
-    TRY(upsert_text(row->table, &text));
+    TRY(upsert_text(of, row->table, &text));
     const char *sql = buf_text(&text);
     if (sql == NULL)
         return ERR_NO_MEMORY;
     TRY(sql_prepare(t, sql, &q));
     sql_bind_uint(&q, row->id);
     sql_bind_uint(&q, row->revision);
-    const enum err err = bind_columns(&q, row);
+    const enum err err = bind_columns(&q, of, row);
     if (err != ERR_OK)
         FAIL(fault_at(t->fault, FAULT_NO_OFFSET, "%s %" PRIu64, policy_table_name(row->table),
                       row->id),
@@ -359,12 +366,14 @@ static enum err erase_sealed(struct sql_transaction *t, const struct sealed_ref 
     return sql_run(&q);
 }
 
-enum err sqlite_change_apply(struct sql_transaction *t, const struct store_change *change)
+enum err sqlite_change_apply(struct sql_transaction *t,
+                             const struct sqlite_column (*columns)[SQLITE_COLUMNS_MAX],
+                             const struct store_change *change)
 {
     for (size_t i = 0; i < change->row_count; i++) {
         if ((unsigned)change->row[i].table >= POLICY_TABLE_COUNT)
             return ERR_INTERNAL;
-        TRY(write_row(t, &change->row[i]));
+        TRY(write_row(t, columns[change->row[i].table], &change->row[i]));
     }
     for (size_t i = 0; i < change->sealed_count; i++)
         TRY(write_sealed(t, &change->sealed[i]));
@@ -380,7 +389,7 @@ enum err sqlite_commit_change(struct store *store, const struct store_change *ch
     CLEANUP(sql_end) struct sql_transaction t = {0};
     TRY(sql_begin(sqlite_of(store)->writer, &t, fault));
     TRY(sqlite_revision_check(&t, change->expected_revision));
-    TRY(sqlite_change_apply(&t, change));
+    TRY(sqlite_change_apply(&t, sqlite_of(store)->columns, change));
     TRY(sql_commit(&t));
     /* secure_delete overwrote the pages; older copies of them are in the log. */
     if (change->erased_count > 0)

@@ -7,14 +7,13 @@
 #include "common/json_reader.h"
 #include "common/log.h"
 
-#define PARAMS_MAX 14
-
 /* One row per operation: its name, the right it needs, what it takes, what it does. */
 struct admin_operation {
     const char *name;
     uint32_t right;
     admin_fn *fn;
-    const char *param[PARAMS_MAX]; /* NULL-terminated */
+    /* NULL-terminated: as many as a request may have, and the end. */
+    const char *param[WARDEN_PARAMS_MAX + 1];
 };
 
 static const struct admin_operation operations[] = {
@@ -117,15 +116,21 @@ static enum err authorise(struct admin_call *call, const struct admin_operation 
 
 /* --- Parameters --- */
 
+static bool takes_param(const struct admin_operation *operation, struct bytes name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(operation->param) && operation->param[i] != NULL; i++) {
+        if (bytes_equal_text(name, operation->param[i]))
+            return true;
+    }
+    return false;
+}
+
 static enum err refuse_unknown_params(struct admin_call *call,
                                       const struct admin_operation *operation)
 {
     for (size_t i = 0; i < call->request->param_count; i++) {
         const struct bytes name = call->request->param[i].name;
-        const char *const *known = operation->param;
-        while (*known != NULL && !bytes_equal_text(name, *known))
-            known++;
-        if (*known == NULL)
+        if (!takes_param(operation, name))
             FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%.*s", (int)name.len,
                           (const char *)name.ptr),
                  ERR_UNKNOWN_MEMBER, "%s does not take this", operation->name);

@@ -98,14 +98,11 @@ enum err admin_audit_list(struct admin_call *call, json_t *out)
 
 struct checkpoint_page {
     json_t *checkpoints;
-    uint64_t until;
 };
 
 static enum err add_checkpoint(uint64_t sequence, struct bytes message, void *context)
 {
     struct checkpoint_page *page = context;
-    if (sequence > page->until)
-        return ERR_OK;
     json_t *shown = json_object();
     if (json_array_append_new(page->checkpoints, shown) != 0)
         return ERR_NO_MEMORY;
@@ -153,7 +150,6 @@ enum err admin_audit_export(struct admin_call *call, json_t *out)
     TRY(admin_set(end, "sequence", json_integer((json_int_t)head.sequence)));
     TRY(admin_set(end, "hash", admin_hex(bytes_of(head.hash, sizeof head.hash))));
     TRY(read_page(call, &page, from, head.sequence, limit, out));
-    checkpoints.until = page.last;
-    return store_ops(store)->checkpoint_scan(store, from, add_checkpoint, &checkpoints,
+    return store_ops(store)->checkpoint_scan(store, from, page.last, add_checkpoint, &checkpoints,
                                              call->fault);
 }

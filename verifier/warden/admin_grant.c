@@ -7,11 +7,6 @@
 #include "common/codec.h"
 #include "common/json_reader.h"
 
-static void grant_free(struct policy_grant *grant)
-{
-    policy_grant_free(grant);
-}
-
 /* --- Showing --- */
 
 static enum err set_pcr_condition(json_t *object, const struct policy_grant *g, unsigned index)
@@ -119,23 +114,17 @@ static enum err read_versions(struct admin_call *call, struct policy_grant *g)
 {
     char text[256] = "";
     TRY(admin_text(call, "versions", ADMIN_OPTIONAL, sizeof text, text));
-    uint64_t value = 0;
-    bool digits = false;
-    for (const char *p = text; *text != '\0'; p++) {
-        if (*p >= '0' && *p <= '9' && value <= PROTOCOL_VERSION_MAX) {
-            value = value * 10 + (uint64_t)(*p - '0');
-            digits = true;
-            continue;
-        }
-        if ((*p != ',' && *p != '\0') || !digits || value < 1 || value > PROTOCOL_VERSION_MAX ||
+    for (const char *p = text, *next; *text != '\0'; p = next + 1) {
+        uint64_t value = 0;
+        next = p + strcspn(p, ",");
+        const struct bytes number = bytes_of(p, (size_t)(next - p));
+        if (decimal_parse(number, PROTOCOL_VERSION_MAX, &value) != ERR_OK || value == 0 ||
             g->version_count == GRANT_VERSIONS_MAX)
             FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "versions"), ERR_MALFORMED,
                  "at most %d version numbers joined by commas are expected", GRANT_VERSIONS_MAX);
         g->version[g->version_count++] = (uint32_t)value;
-        if (*p == '\0')
+        if (*next == '\0')
             break;
-        value = 0;
-        digits = false;
     }
     return ERR_OK;
 }
@@ -275,7 +264,7 @@ static enum err describe_conditions(const struct grant_names *names, const struc
 enum err admin_grant_add(struct admin_call *call, json_t *out)
 {
     CLEANUP(ledger_change_free) struct ledger_change change = {0};
-    CLEANUP(grant_free) struct policy_grant g = {0};
+    CLEANUP(policy_grant_free) struct policy_grant g = {0};
     struct grant_names names = {0};
     char object[PROTOCOL_NAME_MAX + 96];
     uint64_t revision;

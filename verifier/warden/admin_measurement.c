@@ -8,6 +8,7 @@
 #include "common/cbor_reader.h"
 #include "common/cbor_writer.h"
 #include "common/codec.h"
+#include "common/pcr_text.h"
 
 /* --- Showing --- */
 
@@ -127,26 +128,14 @@ enum err admin_measurement_show(struct admin_call *call, json_t *out)
 
 /* --- Adding --- */
 
-static void measurement_free(struct policy_measurement *m)
-{
-    policy_measurement_free(m);
-}
-
 static enum err add_pcr(struct admin_call *call, struct bytes key, struct bytes value,
                         void *context)
 {
     struct pcr_set *pcrs = context;
+    uint8_t pcr[ATTDOC_PCR_LEN];
     unsigned index = 0;
-    for (size_t i = 0; i < key.len && key.len <= 2; i++)
-        index = key.ptr[i] >= '0' && key.ptr[i] <= '9' ? index * 10 + key.ptr[i] - '0' : 99;
-    if (key.len < 1 || key.len > 2 || index >= ATTDOC_PCR_COUNT ||
-        (key.len == 2 && key.ptr[0] == '0'))
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs"), ERR_MALFORMED,
-             "an index of 0..31 is expected");
-    if (hex_decode(value, pcrs->value[index], ATTDOC_PCR_LEN) != ERR_OK)
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs[%u]", index), ERR_HEX,
-             "%d hexadecimal digits are expected, %zu characters found", 2 * ATTDOC_PCR_LEN,
-             value.len);
+    TRY(pcr_member_parse(key, value, &index, pcr, call->fault));
+    memcpy(pcrs->value[index], pcr, sizeof pcr);
     pcrs->present |= 1u << index;
     return ERR_OK;
 }
@@ -325,7 +314,7 @@ static enum err prepare_add(struct admin_call *call, const struct policy *policy
 enum err admin_measurement_add(struct admin_call *call, json_t *out)
 {
     CLEANUP(ledger_change_free) struct ledger_change change = {0};
-    CLEANUP(measurement_free) struct policy_measurement m = {0};
+    CLEANUP(policy_measurement_free) struct policy_measurement m = {0};
     char image[64];
     char build[PROTOCOL_BUILD_MAX + 1];
     uint64_t revision;
@@ -362,7 +351,7 @@ static enum err prepare_state(struct admin_call *call, const struct policy *poli
                               const char *image, const char *version, enum measurement_state to,
                               struct ledger_change *change, uint64_t *id)
 {
-    CLEANUP(measurement_free) struct policy_measurement m = {0};
+    CLEANUP(policy_measurement_free) struct policy_measurement m = {0};
     CLEANUP(buf_free) struct buf columns = {0};
     TRY(find_build(call, policy, image, version, id));
     const struct policy_measurement *old = policy_measurement_get(policy, *id);

@@ -9,11 +9,10 @@
 #include "admin.h"
 #include "admin_list.h"
 #include "common/codec.h"
+#include "common/openssl_cleanup.h"
+#include "common/pcr_text.h"
 #include "common/receipt.h"
 #include "verifier/attest/appraisal.h"
-
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, evp_pkey_freep)
-CLEANUP_PTR(BIO, BIO_free_all, bio_freep)
 
 /* --- status --- */
 
@@ -93,19 +92,10 @@ static enum err expect_pcr(struct admin_call *call, struct bytes key, struct byt
                            void *context)
 {
     struct appraisal_options *options = context;
-    unsigned index = ATTDOC_PCR_COUNT;
-    char text[4] = "";
-    if (key.len >= 1 && key.len <= 2) {
-        memcpy(text, key.ptr, key.len);
-        if (strspn(text, "0123456789") == key.len && !(key.len == 2 && text[0] == '0'))
-            index = (unsigned)strtoul(text, NULL, 10);
-    }
-    if (index >= ATTDOC_PCR_COUNT)
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs"), ERR_MALFORMED,
-             "an index of 0..31 is expected");
-    if (hex_decode(value, options->pcr[index], ATTDOC_PCR_LEN) != ERR_OK)
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs[%u]", index), ERR_HEX,
-             "%d hexadecimal digits are expected", 2 * ATTDOC_PCR_LEN);
+    uint8_t pcr[ATTDOC_PCR_LEN];
+    unsigned index = 0;
+    TRY(pcr_member_parse(key, value, &index, pcr, call->fault));
+    memcpy(options->pcr[index], pcr, sizeof pcr);
     options->pcr_expected |= 1u << index;
     return ERR_OK;
 }
@@ -135,9 +125,9 @@ static enum err read_time(struct admin_call *call, struct appraisal_options *opt
         return ERR_OK;
     }
     options->time = APPRAISAL_TIME_GIVEN;
-    if (time_parse(at, &options->now_ms) != ERR_OK)
+    if (time_parse(at, &options->now_ms) != ERR_OK || options->now_ms < 0)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "at"), ERR_MALFORMED,
-             "a time such as 2026-11-23T08:00:00Z, or \"document\", is expected");
+             "a time such as 2026-11-23T08:00:00Z, from 1970 on, or \"document\", is expected");
     return ERR_OK;
 }
 
@@ -184,7 +174,12 @@ static enum err append_pem(struct bytes spki, struct buf *pem)
     return buf_append(pem, bytes_of(text, (size_t)len));
 }
 
-static enum err show_issuer(const struct policy_own_key *key, json_t *issuers, struct buf *all)
+static bool is_active_issuer(const struct policy_own_key *key)
+{
+    return key->kind == OWN_KEY_ISSUER && key->state == POLICY_ACTIVE;
+}
+
+static enum err show_issuer(const struct policy_own_key *key, json_t *issuers)
 {
     CLEANUP(buf_free) struct buf pem = {0};
     uint8_t fingerprint[SHA256_LEN];
@@ -193,30 +188,27 @@ static enum err show_issuer(const struct policy_own_key *key, json_t *issuers, s
         return ERR_NO_MEMORY;
     TRY(digest_sha256(bytes_of_buf(&key->spki), fingerprint));
     TRY(append_pem(bytes_of_buf(&key->spki), &pem));
-    TRY(buf_append(all, bytes_of_buf(&pem)));
     TRY(admin_set(issuer, "fingerprint", admin_hex(bytes_of(fingerprint, sizeof fingerprint))));
     return admin_set(issuer, "pem", admin_string(bytes_of_buf(&pem)));
 }
 
-/* The active issuers: into a JSON array, and all as one PEM text. */
-static enum err collect_issuers(const struct policy *policy, json_t *issuers, struct buf *pem)
+static enum err show_issuers(const struct policy *policy, json_t *issuers)
 {
     for (uint64_t id = 1; id <= policy_own_key_count(policy); id++) {
         const struct policy_own_key *key = policy_own_key_get(policy, id);
-        if (key->kind == OWN_KEY_ISSUER && key->state == POLICY_ACTIVE)
-            TRY(show_issuer(key, issuers, pem));
+        if (is_active_issuer(key))
+            TRY(show_issuer(key, issuers));
     }
     return ERR_OK;
 }
 
 enum err admin_issuer_show(struct admin_call *call, json_t *out)
 {
-    CLEANUP(buf_free) struct buf pem = {0};
     uint64_t revision;
     json_t *issuers = json_array();
     TRY(admin_set(out, "issuers", issuers));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = collect_issuers(policy, issuers, &pem);
+    const enum err err = show_issuers(policy, issuers);
     ledger_done(call->warden->ledger);
     return err;
 }
@@ -241,14 +233,17 @@ enum err admin_issuer_receipt_key(struct admin_call *call, json_t *out)
     return err;
 }
 
-static void own_key_free(struct policy_own_key *key)
+/* The active issuers, as an agent would have them pinned. */
+static enum err read_pins(const struct policy *policy, struct issuer_pins *pins,
+                          struct fault *fault)
 {
-    policy_own_key_free(key);
-}
-
-static void pins_free(struct issuer_pins *pins)
-{
-    issuer_pins_free(pins);
+    CLEANUP(buf_free) struct buf pem = {0};
+    for (uint64_t id = 1; id <= policy_own_key_count(policy); id++) {
+        const struct policy_own_key *key = policy_own_key_get(policy, id);
+        if (is_active_issuer(key))
+            TRY(append_pem(bytes_of_buf(&key->spki), &pem));
+    }
+    return issuer_pins_parse(bytes_of_buf(&pem), pins, fault);
 }
 
 /* Whatever is installed must be what an agent would accept: under an issuer of this
@@ -257,14 +252,9 @@ static enum err check_delegation(struct admin_call *call, const struct policy *p
                                  struct bytes message, const struct policy_own_key *current,
                                  struct delegation *out)
 {
-    CLEANUP(pins_free) struct issuer_pins pins = {0};
-    CLEANUP(json_decrefp) json_t *shown = json_array();
-    CLEANUP(buf_free) struct buf pem = {0};
+    CLEANUP(issuer_pins_free) struct issuer_pins pins = {0};
     CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
-    if (shown == NULL)
-        return ERR_NO_MEMORY;
-    TRY(collect_issuers(policy, shown, &pem));
-    TRY(issuer_pins_parse(bytes_of_buf(&pem), &pins, call->fault));
+    TRY(read_pins(policy, &pins, call->fault));
     TRY(delegation_verify(message, &pins, call->now_ms, out, &key, call->fault));
     if (!bytes_equal(bytes_of(out->receipt_key, out->receipt_key_len),
                      bytes_of_buf(&current->spki)) ||
@@ -279,7 +269,7 @@ static enum err check_delegation(struct admin_call *call, const struct policy *p
 static enum err keep_past(const struct policy *policy, const struct policy_own_key *current,
                           uint64_t now_ms, struct ledger_change *change)
 {
-    CLEANUP(own_key_free)
+    CLEANUP(policy_own_key_free)
     struct policy_own_key past = {
         .kind = OWN_KEY_PAST_DELEGATION,
         .version = 1,
@@ -300,7 +290,7 @@ static enum err prepare_install(struct admin_call *call, const struct policy *po
                                 struct bytes message, struct delegation *delegation,
                                 struct ledger_change *change)
 {
-    CLEANUP(own_key_free) struct policy_own_key row = {0};
+    CLEANUP(policy_own_key_free) struct policy_own_key row = {0};
     CLEANUP(buf_free) struct buf columns = {0};
     const uint64_t id = policy_find_own_key(policy, OWN_KEY_RECEIPT);
     const struct policy_own_key *current = policy_own_key_get(policy, id);

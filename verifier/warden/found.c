@@ -13,6 +13,7 @@
 
 #include "common/codec.h"
 #include "common/receipt.h"
+#include "common/spki.h"
 #include "ledger.h"
 #include "message.h"
 
@@ -136,13 +137,7 @@ static enum err make_identity(struct work *w, struct fault *fault)
 
 static enum err issuer_spki(struct work *w)
 {
-    uint8_t *der = NULL;
-    const int len = i2d_PUBKEY(w->issuer, &der);
-    if (len <= 0)
-        return ERR_CRYPTO;
-    const enum err err = buf_append(&w->issuer_spki, bytes_of(der, (size_t)len));
-    OPENSSL_free(der);
-    TRY(err);
+    TRY(spki_append(w->issuer, &w->issuer_spki));
     return digest_sha256(bytes_of_buf(&w->issuer_spki), w->issuer_fingerprint);
 }
 
@@ -225,14 +220,9 @@ static enum err add_first_person(struct work *w)
     return ERR_OK;
 }
 
-static void own_key_free(struct policy_own_key *key)
-{
-    policy_own_key_free(key);
-}
-
 static enum err add_own_key(struct work *w, enum own_key_kind kind, enum keyring_own_key which)
 {
-    CLEANUP(own_key_free)
+    CLEANUP(policy_own_key_free)
     struct policy_own_key row = {
         .kind = kind,
         .version = 1,
@@ -249,7 +239,7 @@ static enum err add_own_key(struct work *w, enum own_key_kind kind, enum keyring
 
 static enum err add_issuer(struct work *w)
 {
-    CLEANUP(own_key_free)
+    CLEANUP(policy_own_key_free)
     struct policy_own_key row = {
         .kind = OWN_KEY_ISSUER,
         .version = 1,

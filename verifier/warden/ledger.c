@@ -127,6 +127,8 @@ static enum err commit_rows(struct ledger *l, const struct ledger_change *change
         .row = rows,
         .sealed_count = change->sealed_count,
         .sealed = &change->sealed,
+        .erased_count = change->erased_count,
+        .erased = change->erased,
         .head = &head,
         .audit = &record->entry,
     };

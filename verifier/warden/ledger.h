@@ -9,6 +9,7 @@
 #define VOUCHSAFE_LEDGER_H
 
 #include "common/audit_record.h"
+#include "ledger_head.h"
 #include "verifier/keyring/keyring.h"
 #include "verifier/policy/policy.h"
 #include "verifier/store/store.h"
@@ -32,7 +33,7 @@ void ledger_done(struct ledger *ledger);
 
 /* --- A change by an administrator --- */
 
-#define LEDGER_CHANGE_ROWS 24
+#define LEDGER_CHANGE_ROWS LEDGER_UNDO_MAX /* what can be undone again */
 
 struct ledger_change {
     size_t count;
@@ -43,6 +44,8 @@ struct ledger_change {
     } row[LEDGER_CHANGE_ROWS];
     size_t sealed_count; /* 0 or 1 */
     struct sealed_value sealed;
+    size_t erased_count;
+    const struct sealed_ref *erased; /* borrowed: sealed values that go, for good */
 };
 void ledger_change_free(struct ledger_change *change);
 

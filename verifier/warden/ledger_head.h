@@ -17,7 +17,7 @@ struct ledger_head {
 void ledger_head_free(struct ledger_head *head);
 
 /* What ledger_head_put replaced, so that a change that the store refuses leaves
- * nothing behind. */
+ * nothing behind.  It bounds how many rows one change has (LEDGER_CHANGE_ROWS). */
 #define LEDGER_UNDO_MAX 24
 struct ledger_head_undo {
     size_t count;
@@ -32,7 +32,7 @@ struct ledger_head_undo {
 MUST_CHECK enum err ledger_row_mac(const struct keyring *keyring, const struct policy_row *row,
                                    uint8_t out[static STORE_MAC_LEN]);
 /* Sets the MAC of row `id`, the next one of its table at most (ERR_INTERNAL).
- * `undo` may be NULL. */
+ * `undo` may be NULL; ERR_INTERNAL where it is full.  On an error nothing is set. */
 MUST_CHECK enum err ledger_head_put(struct ledger_head *head, enum policy_table table, uint64_t id,
                                     const uint8_t mac[static STORE_MAC_LEN],
                                     struct ledger_head_undo *undo);

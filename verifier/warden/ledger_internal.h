@@ -24,7 +24,7 @@ struct ledger {
     bool broken;              /* memory no longer mirrors the store: refuse everything */
 };
 
-/* What exists once per table, in the order of enum policy_table (ledger_load.c). */
+/* What exists once per table, by enum policy_table (ledger_load.c). */
 struct ledger_table {
     enum err (*load)(struct policy *policy, uint64_t id, struct bytes columns);
     uint64_t (*count)(const struct policy *policy);

@@ -6,18 +6,13 @@
 #include "common/log.h"
 #include "ledger_internal.h"
 
-/* What exists once per table, in the order of enum policy_table. */
-const struct ledger_table ledger_tables[POLICY_TABLE_COUNT] = {
-    [POLICY_SETTING] = {policy_setting_load, policy_setting_count},
-    [POLICY_PERSON] = {policy_person_load, policy_person_count},
-    [POLICY_TOKEN] = {policy_token_load, policy_token_count},
-    [POLICY_IMAGE] = {policy_image_load, policy_image_count},
-    [POLICY_MEASUREMENT] = {policy_measurement_load, policy_measurement_count},
-    [POLICY_SECRET] = {policy_secret_load, policy_secret_count},
-    [POLICY_SECRET_VERSION] = {policy_secret_version_load, policy_secret_version_count},
-    [POLICY_GRANT] = {policy_grant_load, policy_grant_count},
-    [POLICY_OWN_KEY] = {policy_own_key_load, policy_own_key_count},
-};
+/* From the policy's own list, which is in the order of enum policy_table and as long. */
+#define X(T) +1
+_Static_assert(POLICY_TABLES(X) == POLICY_TABLE_COUNT, "every table of the store is the policy's");
+#undef X
+#define X(T) {policy_##T##_load, policy_##T##_count},
+const struct ledger_table ledger_tables[POLICY_TABLE_COUNT] = {POLICY_TABLES(X)};
+#undef X
 
 struct anchor ledger_anchor(const struct ledger *l)
 {
@@ -159,6 +154,19 @@ static enum err check_anchor(struct ledger *l, struct fault *fault)
     return anchor_write(l->anchor_path, &now, fault);
 }
 
+/* A change waits for the readers that are there, not for those that come after it: glibc
+ * would let these pass, for as long as some reader always is.  No thread reads twice at once. */
+static void init_policy_lock(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+#ifdef __GLIBC__
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+    pthread_rwlock_init(lock, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+}
+
 enum err ledger_load(struct store *store, struct keyring *keyring, const char *anchor_path,
                      struct ledger **out, struct fault *fault)
 {
@@ -170,7 +178,7 @@ enum err ledger_load(struct store *store, struct keyring *keyring, const char *a
     l->anchor_path = anchor_path;
     l->ops = store_ops(store);
     pthread_mutex_init(&l->writing, NULL);
-    pthread_rwlock_init(&l->policy_lock, NULL);
+    init_policy_lock(&l->policy_lock);
     TRY(check_identity(l, fault));
     TRY(load_policy(l, fault));
     TRY(load_audit(l, fault));

@@ -11,6 +11,7 @@
 
 #include "challenge.h"
 #include "common/log.h"
+#include "ledger_internal.h"
 #include "verifier/clock.h"
 
 static enum err load_own_key(struct warden *w, const struct policy *policy, enum own_key_kind kind,
@@ -85,43 +86,83 @@ static enum err record_server_event(struct warden *w, const char *event, int64_t
 
 /* The policy in memory decides, so one server at a time: a second one would never learn
  * of a revocation.  A file of its own, since closing any descriptor of the database would
- * drop SQLite's locks. */
-static enum err lock_store(struct warden *w, const char *database, struct fault *fault)
+ * drop SQLite's locks.  Taken before the database is opened: opening migrates, and that
+ * must not happen underneath an older program that serves. */
+static enum err lock_store(struct warden *w, const char *database, const char *busy,
+                           struct fault *fault)
 {
     char path[4096];
     if ((size_t)snprintf(path, sizeof path, "%s.lock", database) >= sizeof path)
         FAIL(fault, ERR_CONFIG, "the path of the database is too long");
+    /* No lock is left behind where there is nothing to lock. */
+    if (access(database, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+        FAIL(fault, ERR_FILE, "there is no store at %s: `vouchsafe init` makes one", database);
     w->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (w->lock_fd < 0)
         FAIL(fault, ERR_FILE, "%s cannot be opened: %s", path, strerror(errno));
     if (flock(w->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        FAIL(fault, ERR_BUSY, "another server runs on %s", database);
+        FAIL(fault, ERR_BUSY, "%s: %s", busy, database);
     return ERR_OK;
+}
+
+/* Up to where there is something to write: all that is believed has been checked. */
+static enum err load_all(struct warden *w, const struct warden_options *options, const char *anchor,
+                         const char *busy, struct fault *fault)
+{
+    CLEANUP(secret_freep) struct secret *master = NULL;
+    struct store_identity identity;
+
+    w->tolerate = options->tolerate;
+    TRY(lock_store(w, options->database, busy, fault));
+    TRY(store_open(options->database, &w->store, fault));
+    TRY(store_ops(w->store)->read_identity(w->store, &identity, fault));
+    TRY(keyring_master_load(options->master_key, &master, fault));
+    TRY(keyring_open(master, identity.store_id, identity.generation, &w->keyring));
+    TRY(ledger_load(w->store, w->keyring, anchor, &w->ledger, fault));
+    return load_from_policy(w, fault);
+}
+
+static struct warden *warden_new(void)
+{
+    struct warden *w = calloc(1, sizeof *w);
+    if (w != NULL)
+        w->lock_fd = -1;
+    return w;
 }
 
 enum err warden_open(const struct warden_options *options, int64_t now_ms, struct warden **out,
                      struct fault *fault)
 {
-    CLEANUP(warden_freep) struct warden *w = calloc(1, sizeof *w);
-    CLEANUP(secret_freep) struct secret *master = NULL;
-    struct store_identity identity;
+    CLEANUP(warden_freep) struct warden *w = warden_new();
 
     if (w == NULL)
         return ERR_NO_MEMORY;
-    w->lock_fd = -1;
-    w->tolerate = options->tolerate;
     w->started_ms = (uint64_t)now_ms;
-    TRY(store_open(options->database, &w->store, fault));
-    TRY(lock_store(w, options->database, fault));
-    TRY(store_ops(w->store)->read_identity(w->store, &identity, fault));
-    TRY(keyring_master_load(options->master_key, &master, fault));
-    TRY(keyring_open(master, identity.store_id, identity.generation, &w->keyring));
-    TRY(ledger_load(w->store, w->keyring, options->anchor, &w->ledger, fault));
-    TRY(load_from_policy(w, fault));
+    TRY(load_all(w, options, options->anchor, "another server runs on this store", fault));
     TRY(put_challenges_new(&w->put_challenges));
     TRY(record_server_event(w, "serve.start", now_ms, fault));
     *out = TAKE(w);
     return ERR_OK;
+}
+
+enum err warden_check(const struct warden_options *options, struct fault *fault)
+{
+    CLEANUP(warden_freep) struct warden *w = warden_new();
+
+    if (w == NULL)
+        return ERR_NO_MEMORY;
+    /* Without the anchor: the ledger makes the file where there is none. */
+    TRY(load_all(w, options, NULL, "a server runs on this store; it was checked when it started",
+                 fault));
+    if (options->anchor == NULL)
+        return ERR_OK;
+    const struct anchor now = ledger_anchor(w->ledger);
+    const enum err err = anchor_check(options->anchor, &now, fault);
+    if (err == ERR_NOT_FOUND) {
+        fault_clear(fault);
+        return ERR_OK;
+    }
+    return err;
 }
 
 enum err warden_stop(struct warden *w, int64_t now_ms, struct fault *fault)

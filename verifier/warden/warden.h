@@ -46,10 +46,14 @@ struct warden {
     _Atomic uint64_t rejects_logged;   /* ... so many were logged */
 };
 
-/* Opens store and keys, checks every MAC, loads the policy, records the start.  Says
- * why it cannot: ERR_KEY_WRONG, ERR_STORE_NEWER, ERR_STORE_TAMPERED, ERR_CONFIG. */
+/* Takes the store's lock, opens store and keys, checks every MAC, loads the policy, records
+ * the start.  Says why it cannot: ERR_KEY_WRONG, ERR_STORE_NEWER, ERR_STORE_TAMPERED,
+ * ERR_CONFIG, ERR_FILE; ERR_BUSY where another server runs on the store. */
 MUST_CHECK enum err warden_open(const struct warden_options *options, int64_t now_ms,
                                 struct warden **out, struct fault *fault);
+/* All that warden_open checks, with its errors.  No row, record or anchor file is written;
+ * an older schema is migrated all the same, as by every opening, and the lock file stays. */
+MUST_CHECK enum err warden_check(const struct warden_options *options, struct fault *fault);
 /* Records the stop and makes the last checkpoint. */
 MUST_CHECK enum err warden_stop(struct warden *warden, int64_t now_ms, struct fault *fault);
 void warden_free(struct warden *warden);

@@ -1,0 +1,31 @@
+/* CLEANUP for OpenSSL's objects: one name for each type, wherever one is owned by a
+ * function.  Not for public headers: OpenSSL's come with it. */
+#ifndef VOUCHSAFE_OPENSSL_CLEANUP_H
+#define VOUCHSAFE_OPENSSL_CLEANUP_H
+
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/x509v3.h>
+#include <stdint.h>
+
+#include "cleanup.h"
+
+CLEANUP_PTR(BIGNUM, BN_free, bn_freep)
+CLEANUP_PTR(BIO, BIO_free_all, bio_freep)
+CLEANUP_PTR(ECDSA_SIG, ECDSA_SIG_free, ecdsa_sig_freep)
+CLEANUP_PTR(EVP_KDF, EVP_KDF_free, evp_kdf_freep)
+CLEANUP_PTR(EVP_KDF_CTX, EVP_KDF_CTX_free, evp_kdf_ctx_freep)
+CLEANUP_PTR(EVP_MD_CTX, EVP_MD_CTX_free, evp_md_ctx_freep)
+CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, evp_pkey_freep)
+CLEANUP_PTR(EVP_PKEY_CTX, EVP_PKEY_CTX_free, evp_pkey_ctx_freep)
+CLEANUP_PTR(X509, X509_free, x509_freep)
+CLEANUP_PTR(X509_NAME, X509_NAME_free, x509_name_freep)
+CLEANUP_PTR(ASN1_BIT_STRING, ASN1_BIT_STRING_free, asn1_bit_string_freep)
+CLEANUP_PTR(BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free, basic_constraints_freep)
+/* What an i2d function or EVP_PKEY_get1_* has allocated. */
+CLEANUP_PTR(uint8_t, OPENSSL_free, openssl_freep)
+
+#endif
