@@ -235,6 +235,14 @@ static enum err connect_target(const struct http_target *target, int64_t deadlin
     return connect_tcp(target, deadline_ms, out, fault);
 }
 
+/* Whoever reads "connection refused" asks: by whom? */
+static void name_target(const struct http_target *target, struct fault *fault)
+{
+    const bool has_port = target->kind != HTTP_TARGET_UNIX;
+    fault_at(fault, FAULT_NO_OFFSET, "%.84s%s%s", target->host, has_port ? ":" : "",
+             has_port ? target->port : "");
+}
+
 enum err http_transport_open(const struct http_target *target, const char *ca_file,
                              int64_t deadline_ms, struct http_transport **out, struct fault *fault)
 {
@@ -242,7 +250,10 @@ enum err http_transport_open(const struct http_target *target, const char *ca_fi
     if (t == NULL)
         return ERR_NO_MEMORY;
     t->fd = -1;
-    TRY(connect_target(target, deadline_ms, &t->fd, fault));
+    const enum err err = connect_target(target, deadline_ms, &t->fd, fault);
+    if (err == ERR_UNREACHABLE)
+        name_target(target, fault);
+    TRY(err);
     if (target->kind == HTTP_TARGET_TLS)
         TRY(http_tls_connect(t, target, ca_file, deadline_ms, fault));
     *out = TAKE(t);

@@ -89,7 +89,7 @@ START_TEST(wrong_address_in_use)
     char address[32];
     ck_ok(listener_open("127.0.0.1:0", &first, NULL));
     snprintf(address, sizeof address, "127.0.0.1:%u", first.port);
-    ck_err(listener_open(address, &second, NULL), ERR_IN_USE);
+    ck_err(listener_open(address, &second, NULL), ERR_BUSY);
     listener_close(&first);
     ck_ok(listener_open(address, &second, NULL));
     listener_close(&second);
@@ -182,7 +182,7 @@ START_TEST(wrong_unix_live)
 {
     setup_init(&setup);
     setup_start(&setup);
-    ck_start_fails(ERR_IN_USE, "another program serves");
+    ck_start_fails(ERR_BUSY, "another program serves");
     struct got got = exchange_on(dial_admin(&setup), HEALTH, strlen(HEALTH));
     ck_json(&got, "{\"status\":\"ok\"}");
     got_free(&got);
@@ -196,7 +196,7 @@ START_TEST(wrong_unix_file)
     FILE *file = fopen(setup.admin + 5, "w");
     ck_assert_ptr_nonnull(file);
     fclose(file);
-    ck_start_fails(ERR_IN_USE, "is no socket");
+    ck_start_fails(ERR_FILE, "is no socket");
     ck_assert_int_eq(unlink(setup.admin + 5), 0); /* it is still there */
     setup_stop(&setup);
 }

@@ -65,7 +65,8 @@ static enum err token_from_file(const char *path, bool named, struct secret **ou
 {
     CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && !named)
-        FAIL(fault, ERR_USAGE, "no token: give --token-file FILE or VOUCHSAFE_TOKEN (%s: %s)", path,
+        FAIL(fault, ERR_USAGE,
+             "no token: give --token-file FILE, VOUCHSAFE_TOKEN or --state DIR (%s: %s)", path,
              strerror(errno));
     if (fd < 0)
         FAIL(fault, ERR_FILE, "%s: %s", path, strerror(errno));
@@ -212,7 +213,13 @@ enum err api_call(const struct api *api, const char *method, const char *path, c
     };
     if (request.path == NULL)
         return ERR_NO_MEMORY;
-    TRY(http_client_send(&api->target, &request, &got, fault));
+    const enum err sent = http_client_send(&api->target, &request, &got, fault);
+    if (sent == ERR_UNREACHABLE && api->target.kind == HTTP_TARGET_UNIX) {
+        char cause[sizeof fault->detail];
+        memcpy(cause, fault->detail, sizeof cause);
+        FAIL(fault, sent, "%.160s; is `vouchsafe serve` running there? (--state, --server)", cause);
+    }
+    TRY(sent);
     if (got.status != 200)
         return report_problem(api, &got, fault);
     if (json_reader_parse(bytes_of_buf(&got.body), answer, NULL) != ERR_OK)

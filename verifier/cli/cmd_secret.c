@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "common/openssl_cleanup.h"
 #include "common/protocol.h"
 #include "common/wrap.h"
 #include "show.h"
@@ -55,7 +56,7 @@ static enum err check_sealing_key(struct bytes delegation_message, struct bytes 
 {
     struct delegation delegation;
     struct cose_sign1 parsed;
-    CLEANUP(trust_key_freep) EVP_PKEY *receipt_key = NULL;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *receipt_key = NULL;
     TRY(delegation_verify(delegation_message, pins, now_ms, &delegation, &receipt_key, fault));
     TRY(cose_sign1_parse(COSE_SEALING_KEY, sealing_message, &parsed, fault));
     TRY(cose_sign1_verify(&parsed, receipt_key, fault));

@@ -18,8 +18,6 @@
                 "the state directory"                                              \
     }
 
-CLEANUP_PTR(EVP_PKEY, EVP_PKEY_free, trust_key_freep)
-
 /* The server's issuer keys that are pinned; the caller frees.  ERR_ANSWER where none is,
  * ERR_FILE, ERR_USAGE (a pin file that is none), and api_call's. */
 MUST_CHECK enum err trust_load(const struct api *api, const struct cli_args *args,

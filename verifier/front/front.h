@@ -64,7 +64,7 @@ struct front_options {
 
 /* Opens every listener and serves until front_stop; `warden` must outlive it.  What
  * the options point to is not needed afterwards.  Errors: ERR_CONFIG (options),
- * ERR_FILE (socket, certificate), ERR_IN_USE (the address or the socket is served
+ * ERR_FILE (socket, certificate), ERR_BUSY (the address or the socket is served
  * already), ERR_NO_MEMORY, ERR_CRYPTO, ERR_INTERNAL. */
 MUST_CHECK enum err front_start(const struct front_options *options, struct warden *warden,
                                 struct front **out, struct fault *fault);

@@ -58,14 +58,14 @@ static enum err remove_stale(const struct sockaddr_un *address, struct fault *fa
         FAIL(fault, ERR_FILE, "%s: %s", path, strerror(errno));
     }
     if (!S_ISSOCK(st.st_mode))
-        FAIL(fault, ERR_IN_USE, "%s exists and is no socket", path);
+        FAIL(fault, ERR_FILE, "%s exists and is no socket", path);
     CLEANUP(fd_close) int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe < 0)
         FAIL(fault, ERR_FILE, "no socket: %s", strerror(errno));
     /* Only a refused connection says that nobody listens. */
     if (connect(probe, (const struct sockaddr *)address, sizeof *address) == 0 ||
         errno != ECONNREFUSED)
-        FAIL(fault, ERR_IN_USE, "another program serves %s", path);
+        FAIL(fault, ERR_BUSY, "another program serves %s", path);
     if (unlink(path) != 0 && errno != ENOENT)
         FAIL(fault, ERR_FILE, "the stale socket %s cannot be removed: %s", path, strerror(errno));
     return ERR_OK;
@@ -86,7 +86,7 @@ static enum err open_unix(const char *path, struct listener *out, struct fault *
     const int bind_errno = errno;
     umask(mask);
     if (bound != 0)
-        FAIL(fault, bind_errno == EADDRINUSE ? ERR_IN_USE : ERR_FILE, "%s: %s", path,
+        FAIL(fault, bind_errno == EADDRINUSE ? ERR_BUSY : ERR_FILE, "%s: %s", path,
              strerror(bind_errno));
     if (lstat(path, &st) != 0)
         FAIL(fault, ERR_FILE, "%s: %s", path, strerror(errno));
@@ -130,7 +130,7 @@ static enum err bind_and_listen(const struct addrinfo *to, struct listener *out,
     if (out->fd < 0 || setsockopt(out->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
         FAIL(fault, ERR_FILE, "no socket: %s", strerror(errno));
     if (bind(out->fd, to->ai_addr, to->ai_addrlen) != 0 || listen(out->fd, BACKLOG) != 0)
-        FAIL(fault, errno == EADDRINUSE ? ERR_IN_USE : ERR_FILE, "%s", strerror(errno));
+        FAIL(fault, errno == EADDRINUSE ? ERR_BUSY : ERR_FILE, "%s", strerror(errno));
     if (getsockname(out->fd, (struct sockaddr *)&bound, &len) != 0)
         FAIL(fault, ERR_FILE, "%s", strerror(errno));
     /* Both kinds of address have the port in the same place (RFC 3493). */

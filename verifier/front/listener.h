@@ -18,7 +18,7 @@ struct listener {
 };
 
 /* "HOST:PORT" or "unix:/PATH" as front.h has them.  A Unix socket that nobody serves
- * is replaced.  ERR_CONFIG, ERR_IN_USE, ERR_FILE. */
+ * is replaced.  ERR_CONFIG, ERR_BUSY, ERR_FILE. */
 MUST_CHECK enum err listener_open(const char *address, struct listener *out, struct fault *fault);
 /* Closes the descriptor and removes the Unix socket's file; accepts a closed one. */
 void listener_close(struct listener *listener);
