@@ -191,7 +191,8 @@ static void describe(const struct session *s, const struct fault *fault, char *o
 {
     const struct problem *p = &s->problem;
     if (!s->refused)
-        snprintf(out, size, "%s: %s", err_wire(fault->code),
+        snprintf(out, size, "%s: %.95s%s%.180s", err_wire(fault->code), fault->field,
+                 fault->field[0] == '\0' ? "" : ": ",
                  fault->detail[0] == '\0' ? err_sentence(fault->code) : fault->detail);
     else
         snprintf(out, size, "the verifier says %s: %.160s%s%s%s", p->code_wire, p->detail,
@@ -204,7 +205,7 @@ static enum err give_up(const struct session *s, enum err err, enum err_retry ki
                         struct fault *fault)
 {
     if (kind == ERR_RETRY_BACKOFF) {
-        char last[256];
+        char last[360];
         describe(s, fault, last, sizeof last);
         fault_clear(fault);
         FAIL(fault, ERR_UNREACHABLE, "no decision within %" PRId64 " s; last: %.190s",
@@ -218,8 +219,8 @@ static enum err give_up(const struct session *s, enum err err, enum err_retry ki
 
 static void say_again(const struct session *s, const struct fault *fault, int64_t delay_ms)
 {
-    char last[300];
-    char sentence[400];
+    char last[360];
+    char sentence[440];
     describe(s, fault, last, sizeof last);
     if (delay_ms == 0)
         snprintf(sentence, sizeof sentence, "%s; asking again from a new challenge", last);

@@ -6,8 +6,11 @@ everybody else in the demo's story is refused by exact code.
 import hashlib
 import json
 import os
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import unittest
 
 from enclave import SECRET, VALUE, WithEnclave, measurements
@@ -54,11 +57,57 @@ def make_ca(folder, name):
     return at(".pem"), at("-leaf.pem"), at("-leaf.key")
 
 
+class UnixRelay:
+    """From a Unix socket to the server's port, each connection's bytes as they come."""
+
+    def __init__(self, path, port):
+        relay = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self):
+                with socket.create_connection(("127.0.0.1", relay.port)) as server:
+                    back = threading.Thread(target=relay.pump, args=(server, self.request))
+                    back.start()
+                    relay.pump(self.request, server)
+                    back.join()
+
+        self.port = port
+        self.server = socketserver.ThreadingUnixStreamServer(path, Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def pump(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the other side has gone: its own pump ends with it
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
 class Transports(WithEnclave):
     def test_formats(self):
         for name in FORMATS:
             self.granted(self.fetch(SECRET, "--format", name))
         self.assertEqual(len(self.records("release.granted")), len(FORMATS))
+
+    def test_unix_socket(self):
+        """Both commands, through a socket that somebody on this machine relays."""
+        path = self.store.path("verifier.sock")
+        relay = UnixRelay(path, int(self.store.ready["listen"].rpartition(":")[2]))
+        self.addCleanup(relay.close)
+        self.granted(self.fetch(verifier=f"unix:{path}"))
+        run = self.agent("run", "--secret", SECRET, "--", "true", verifier=f"unix:{path}")
+        self.assertEqual(run.returncode, 0, run.stderr.decode())
+        self.assertEqual(len(self.records("release.granted")), 2)
+        gone = self.agent("run", "--secret", SECRET, "--", "true", timeout_s=2,
+                          verifier=f"unix:{path}.none")
+        self.assertEqual(gone.returncode, 121)
+        self.assertIn(f"{path}.none", gone.stderr.decode())
 
 
 class Https(WithEnclave):

@@ -62,7 +62,7 @@ __attribute__((format(printf, 2, 0))) static void take_log(void *cls, const char
     text[strcspn(text, "\n")] = '\0';
     if (pthread_equal(server->starter, pthread_self()) && server->said[0] == '\0')
         memcpy(server->said, text, sizeof text);
-    log_event(LOG_LEVEL_DEBUG, "http.library", "said=%s", LOG_Q(text));
+    log_event(LOG_LEVEL_DEBUG, "http.libmicrohttpd", "said=%s", LOG_Q(text));
 }
 
 struct options {
