@@ -293,6 +293,8 @@ static void copy_printable(char *out, size_t size, const char *text)
     }
 }
 
+#define REQUEST_ID_CHARACTERS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+
 enum err problem_parse(struct bytes json, struct problem *out, struct fault *fault)
 {
     CLEANUP(json_decrefp) json_t *body = NULL;
@@ -328,7 +330,9 @@ enum err problem_parse(struct bytes json, struct problem *out, struct fault *fau
     };
     copy_printable(out->code_wire, sizeof out->code_wire, code);
     copy_printable(out->detail, sizeof out->detail, detail);
-    copy_printable(out->request_id, sizeof out->request_id, request_id);
+    /* A refusal is unsigned, and this ends up in commands that people copy. */
+    if (strspn(request_id, REQUEST_ID_CHARACTERS) == strlen(request_id))
+        copy_printable(out->request_id, sizeof out->request_id, request_id);
     copy_printable(out->field, sizeof out->field, field);
     return ERR_OK;
 }

@@ -16,13 +16,20 @@
 struct inherited {
     size_t count;
     int fd[PROTOCOL_SECRETS_MAX];
+    size_t file_count;
+    char *file[PROTOCOL_SECRETS_MAX];
 };
 
+/* Reached only where the program did not start: then nothing stays behind. */
 static void inherited_close(struct inherited *inherited)
 {
     for (size_t i = 0; i < inherited->count; i++)
         close(inherited->fd[i]);
-    inherited->count = 0;
+    for (size_t i = 0; i < inherited->file_count; i++) {
+        unlink(inherited->file[i]);
+        free(inherited->file[i]);
+    }
+    *inherited = (struct inherited){0};
 }
 
 static void say_root(const struct settings *s)
@@ -105,9 +112,17 @@ static enum err hand_over(const struct settings *s, const struct answer_secret *
 {
     char path[4096];
     if (s->dir != NULL) {
-        TRY(deliver_file(s->dir, item->name, item->value, fault));
         if (snprintf(path, sizeof path, "%s/%s", s->dir, item->name) >= (int)sizeof path)
             FAIL(fault, ERR_DELIVER, "the path of %.60s is too long", item->name);
+        char *copy = strdup(path);
+        if (copy == NULL)
+            FAIL(fault, ERR_NO_MEMORY, "no memory for a path");
+        const enum err err = deliver_file(s->dir, item->name, item->value, fault);
+        if (err != ERR_OK) {
+            free(copy);
+            return err;
+        }
+        inherited->file[inherited->file_count++] = copy;
         return set_variable(item->name, path, fault);
     }
     int fd = -1;

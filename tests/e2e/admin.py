@@ -495,6 +495,31 @@ class Commands(WithStore):
         self.assertGreater(after, before)
         self.done("secret", "put", "a", stdin=b"x")
 
+    def test_issuer_shown_is_pinned(self):
+        """What goes into images holds no key that is not pinned here, whatever the server says."""
+        genuine = self.store.read("issuer.pem").decode()
+        other = subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+                                "ec_paramgen_curve:P-384"], capture_output=True, check=True).stdout
+        other = subprocess.run(["openssl", "pkey", "-pubout"], input=other, capture_output=True,
+                               check=True).stdout.decode()
+
+        def show(issuers):
+            def change(_, path, answer):
+                return {"issuers": [{"fingerprint": "00", "pem": pem} for pem in issuers]}
+            meddler = Meddler(os.path.join(self.store.state, "admin.sock"), change)
+            try:
+                return self.store.run("issuer", "show", "--server", meddler.url)
+            finally:
+                meddler.close()
+
+        run = show([genuine, other])
+        self.check(run, 0)
+        self.assertEqual(run.stdout.decode(), genuine)
+        for issuers in ([other], []):
+            self.check(show(issuers), 1, "answer_not_authentic")
+        run = show([genuine + other])
+        self.assertNotIn(other.encode(), run.stdout)
+
     def test_issuer_wrong(self):
         key = os.path.join(self.store.state, "issuer.key")
         self.refused("usage", "issuer", "delegate", status=2, says="--key")

@@ -412,6 +412,14 @@ class Deliveries(Agent):
         self.assertEqual(os.stat(path).st_mode & 0o7777, 0o400)
 
     def test_run_cannot_deliver(self):
+        # Nothing stays behind where the program cannot start.
+        junk = self.scratch + "/junk"
+        with open(junk, "w", encoding="ascii") as file:
+            file.write("#!/nonexistent/interpreter\n")
+        os.chmod(junk, 0o755)
+        run = self.agent("run", "--dir", self.scratch + "/t", "--", junk, **self.peer())
+        self.assertIn(run.returncode, (126, 127))
+        self.assertEqual([f for _, _, files in os.walk(self.scratch + "/t") for f in files], [])
         run = self.agent("run", "--dir", "/proc/no/such", "--", "true", **self.peer())
         self.ck(run, 124, "not_delivered")
 

@@ -332,6 +332,21 @@ START_TEST(valid_problem_bare)
 }
 END_TEST
 
+/* A refusal is unsigned, and its request id ends up in commands that people copy. */
+START_TEST(junk_problem_request_id)
+{
+    static const char *const junk[] = {"X;id", "a b", "$(id)", "a\\nb", "\u00e4"};
+    for (size_t i = 0; i < ARRAY_LEN(junk); i++) {
+        CLEANUP(buf_free) struct buf json = {0};
+        struct problem problem;
+        ck_ok(buf_append_format(
+            &json, "{\"status\":403,\"code\":\"refused\",\"request_id\":\"%s\"}", junk[i]));
+        ck_ok(problem_parse(bytes_of_buf(&json), &problem, &fault));
+        ck_assert_str_eq(problem.request_id, "");
+    }
+}
+END_TEST
+
 /* Every code of ours fits the answer and is known again. */
 START_TEST(valid_problem_codes)
 {
@@ -386,4 +401,5 @@ END_TEST
 UNIT_MAIN("protocol_json", valid_release_request, wrong_release_request, long_release_request,
           wrong_release_request_append, valid_release_answer, wrong_release_answer,
           long_release_answer, valid_challenge_answer, wrong_challenge_answer, valid_problem,
-          valid_problem_bare, valid_problem_codes, valid_problem_newer, wrong_problem)
+          valid_problem_bare, junk_problem_request_id, valid_problem_codes, valid_problem_newer,
+          wrong_problem)

@@ -1,4 +1,5 @@
 /* `vouchsafe issuer ...`: what goes into images, and new delegations by the offline key. */
+#include <openssl/pem.h>
 #include <stdio.h>
 
 #include "command.h"
@@ -15,28 +16,47 @@
 
 /* ---- show ---- */
 
+static enum err key_pem(EVP_PKEY *key, struct buf *pem)
+{
+    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    if (bio == NULL || PEM_write_bio_PUBKEY(bio, key) != 1)
+        return ERR_CRYPTO;
+    const long len = BIO_get_mem_data(bio, &text);
+    return len <= 0 ? ERR_CRYPTO : buf_append(pem, bytes_of(text, (size_t)len));
+}
+
+static enum err show_pin(const struct issuer_pins *pins, size_t i, bool as_fingerprint,
+                         json_t *shown)
+{
+    CLEANUP(buf_free) struct buf pem = {0};
+    CLEANUP(json_decrefp) json_t *issuer = json_object();
+    char hex[2 * SHA256_LEN + 1];
+    TRY(key_pem(pins->key[i], &pem));
+    hex_encode(bytes_of(pins->fingerprint[i], SHA256_LEN), hex);
+    if (shown == NULL) {
+        printf("%.*s%s", as_fingerprint ? 2 * SHA256_LEN : (int)pem.len,
+               as_fingerprint ? hex : (const char *)pem.ptr, as_fingerprint ? "\n" : "");
+        return ERR_OK;
+    }
+    TRY(api_set(issuer, "fingerprint", json_string(hex)));
+    TRY(api_set(issuer, "pem", json_stringn((const char *)pem.ptr, pem.len)));
+    return json_array_append_new(shown, TAKE(issuer)) == 0 ? ERR_OK : ERR_NO_MEMORY;
+}
+
+/* What is printed goes into images and is trusted for years: only keys that are pinned
+ * here, and those written out anew, whatever else the server sent. */
 static enum err show_run(const struct cli_args *args, struct fault *fault)
 {
     CLEANUP(api_free) struct api api = {0};
-    CLEANUP(json_decrefp) json_t *answer = NULL;
+    CLEANUP(issuer_pins_free) struct issuer_pins pins = {0};
+    CLEANUP(json_decrefp) json_t *shown = json_array();
+    const bool as_json = cli_args_has(args, "json");
     TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "GET", "/v1/admin/issuers", NULL, &answer, fault));
-    const json_t *issuers = json_object_get(answer, "issuers");
-    if (cli_args_has(args, "json"))
-        return cli_print_json(issuers);
-    for (size_t i = 0; i < json_array_size(issuers); i++) {
-        const char *pem = show_text(json_array_get(issuers, i), "pem");
-        char hex[2 * SHA256_LEN + 1];
-        CLEANUP(issuer_pins_free) struct issuer_pins key = {0};
-        /* Computed, not repeated: and whatever else the server sent is not printed. */
-        TRY(issuer_pins_parse(bytes_of_text(pem), &key, fault));
-        hex_encode(bytes_of(key.fingerprint[0], SHA256_LEN), hex);
-        if (cli_args_has(args, "fingerprint"))
-            puts(hex);
-        else
-            fputs(pem, stdout);
-    }
-    return ERR_OK;
+    TRY(trust_load(&api, args, &pins, fault));
+    for (size_t i = 0; i < pins.count; i++)
+        TRY(show_pin(&pins, i, cli_args_has(args, "fingerprint"), as_json ? shown : NULL));
+    return as_json ? cli_print_json(shown) : ERR_OK;
 }
 
 /* ---- delegate ---- */
@@ -97,7 +117,9 @@ static enum err delegate_run(const struct cli_args *args, struct fault *fault)
 }
 
 static const struct cli_option show_options[] = {
-    {.name = "fingerprint", .help = "print SHA-256 fingerprints instead of keys"}, API_OPTIONS};
+    {.name = "fingerprint", .help = "print SHA-256 fingerprints instead of keys"},
+    TRUST_PIN_OPTION,
+    API_OPTIONS};
 
 static const struct cli_option delegate_options[] = {
     {.name = "key", .arg = "FILE", .help = "the issuer's private key (PEM, P-384, mode 0600)"},

@@ -65,6 +65,10 @@ static enum err make_dir(const char *path, struct fault *fault)
     if (errno != EEXIST || stat(path, &st) != 0)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "--state"), ERR_FILE,
              "the directory %s cannot be made: %s", path, strerror(errno));
+    if (st.st_uid != geteuid())
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "--state"), ERR_CONFIG,
+             "%s belongs to user %u, who could write there; name another directory", path,
+             (unsigned)st.st_uid);
     if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "--state"), ERR_CONFIG,
              "%s has mode %04o: others could write there; chmod 700 it, or name another directory",
