@@ -121,7 +121,8 @@ class Appraise(WithStore):
                            ({"pcrs": {"00": pcr("x")}}, "malformed"),
                            ({"pcrs": {"0": "ab"}}, "hex_malformed"),
                            ({"pcrs": {"0": 1}}, "malformed"), ({"max_age_s": "1"}, "malformed"),
-                           ({"max_age_s": -1}, "malformed")):
+                           ({"max_age_s": -1}, "malformed"),
+                           ({"at": "1969-12-31T23:59:59Z"}, "malformed")):
             with self.subTest(more):
                 self.wrong(400, code, {**plain, **more})
         self.wrong(400, "malformed", {})

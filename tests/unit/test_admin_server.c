@@ -282,6 +282,25 @@ START_TEST(wrong_found_open_directory)
 }
 END_TEST
 
+/* Nor in a directory of somebody else's, whose owner could do the same. */
+START_TEST(wrong_found_owner)
+{
+    FIXTURE(f);
+    struct founded founded;
+    char dir[128];
+    state_path(&f, "new", dir);
+    const struct founding founding = {.state_dir = dir, .person = "ann"};
+    ck_assert_int_eq(mkdir(dir, 0700), 0);
+    if (chown(dir, 65534, (gid_t)-1) != 0) {
+        fprintf(stderr, "wrong_found_owner: not root, so not tested\n");
+        return;
+    }
+    ck_err(warden_found(&founding, (int64_t)NOW_MS, &founded, &f.fault), ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "65534"));
+    ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
 START_TEST(wrong_found_root)
 {
     FIXTURE(f);
@@ -337,4 +356,4 @@ END_TEST
 
 UNIT_MAIN("admin_server", valid_issuers, valid_install, wrong_install, wrong_install_key,
           valid_audit_list, valid_audit_request, valid_audit_export, valid_found, wrong_found_again,
-          wrong_found_open_directory, wrong_found_root, valid_production)
+          wrong_found_open_directory, wrong_found_owner, wrong_found_root, valid_production)
