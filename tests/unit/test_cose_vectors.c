@@ -101,9 +101,9 @@ static enum err verify_as(enum cose_curve curve, EVP_PKEY *key, struct bytes mes
 /* Each message as every kind of ours, then its signature alone. */
 START_TEST(messages)
 {
-    static const char *const kinds[COSE_PROFILE_COUNT] = {
-        "as an attestation", "as a receipt", "as a delegation", "as a checkpoint",
-        "as a sealing key"};
+    static const char *const kinds[COSE_PROFILE_COUNT] = {"as an attestation", "as a receipt",
+                                                          "as a delegation", "as a checkpoint",
+                                                          "as a sealing key"};
     struct vectors v;
     vectors_begin(&v, "cose_vectors:messages");
     for (size_t i = 0; i < v.files.gl_pathc; i++) {

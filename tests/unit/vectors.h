@@ -240,8 +240,7 @@ static inline void wycheproof_drive(const char *test, enum err refusal, wychepro
                 char name[VECTORS_NAME_MAX];
                 wycheproof_name(row, name);
                 vectors_judge(&v, vectors_file(&v, i), name,
-                              vectors_result(shared_text(row, "result")), refusal,
-                              run(group, row));
+                              vectors_result(shared_text(row, "result")), refusal, run(group, row));
             }
         }
         json_decref(json);
