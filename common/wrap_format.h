@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
+#include "hkdf.h"
 #include "openssl_cleanup.h"
 #include "spki.h"
 #include "wrap.h"
@@ -84,6 +85,16 @@ MUST_CHECK enum err wrap_hpke_encapsulate_by(const struct hpke_suite *suite, EVP
 MUST_CHECK enum err wrap_hpke_decapsulate(const struct hpke_suite *suite, EVP_PKEY *key,
                                           struct bytes enc, struct bytes info,
                                           struct secret **keys);
+
+/* The two primitives underneath, for the tests of published vectors.
+ * DHKEM's DH (RFC 9180 section 4.1): Ndh bytes.  `peer` comes from spki_point_to_key and is
+ * not validated again.  ERR_CRYPTO, also for X25519's result of zeros. */
+MUST_CHECK enum err wrap_hpke_dh(const struct hpke_suite *suite, EVP_PKEY *own, EVP_PKEY *peer,
+                                 uint8_t out[static HKDF_HASH_MAX]);
+/* RSAES-OAEP with SHA-256, MGF1-SHA-256 and no label: a secret with room for a modulus,
+ * of which `*len` bytes are the message.  ERR_CRYPTO. */
+MUST_CHECK enum err wrap_rsa_decrypt(EVP_PKEY *key, struct bytes enc, struct secret **opened,
+                                     size_t *len);
 
 /* AES-256-GCM with nonce = base nonce XOR sequence (RFC 9180 section 5.2).  `keys` is
  * key | base nonce.  ERR_WRONG_STATE past AEAD_SEQUENCE_MAX, ERR_CRYPTO where a tag does not

@@ -1,56 +1,25 @@
 /* hpke-x25519, hpke-p256, hpke-p384: RFC 9180, mode base. */
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 
+#include "hkdf.h"
 #include "openssl_cleanup.h"
 #include "wrap_format.h"
-
-#define HASH_MAX 48 /* SHA-384; what wipe_48 wipes */
-
-CLEANUP_PTR(EVP_MAC, EVP_MAC_free, mac_freep)
-CLEANUP_PTR(EVP_MAC_CTX, EVP_MAC_CTX_free, mac_ctx_freep)
 
 /* ---- HKDF with labels (RFC 9180 section 4) ---- */
 
 /* The hash and the suite_id that every label is bound to. */
 struct labelled {
-    const char *digest;
-    size_t hash_len;
+    struct hkdf_hash hash;
     struct bytes suite_id;
 };
 
-/* HKDF-Extract, which is HMAC(salt, IKM) (RFC 5869 section 2.2).  Not by OpenSSL's HKDF:
- * that of 3.0 frees its copy of the salt unwiped, and HPKE's last extraction has the
- * shared secret for salt.  HMAC also takes the pieces one by one, so that no secret is
- * copied to be joined to its label. */
 static enum err labelled_extract(const struct labelled *kdf, struct bytes salt, const char *label,
-                                 struct bytes ikm, uint8_t prk[static HASH_MAX])
+                                 struct bytes ikm, uint8_t prk[static HKDF_HASH_MAX])
 {
-    static const uint8_t no_salt[HASH_MAX]; /* RFC 5869 2.2: HashLen zeros stand for none */
-    if (salt.len == 0)
-        salt = bytes_of(no_salt, kdf->hash_len);
-    CLEANUP(mac_freep) EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    CLEANUP(mac_ctx_freep) EVP_MAC_CTX *ctx = mac == NULL ? NULL : EVP_MAC_CTX_new(mac);
-    char digest[16];
-    OPENSSL_strlcpy(digest, kdf->digest, sizeof digest);
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    if (ctx == NULL || EVP_MAC_init(ctx, salt.ptr, salt.len, params) != 1)
-        return wrap_crypto_failed();
     const struct bytes pieces[] = {bytes_of_text("HPKE-v1"), kdf->suite_id, bytes_of_text(label),
                                    ikm};
-    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
-        if (pieces[i].len > 0 && EVP_MAC_update(ctx, pieces[i].ptr, pieces[i].len) != 1)
-            return wrap_crypto_failed();
-    }
-    size_t len = 0;
-    if (EVP_MAC_final(ctx, prk, &len, kdf->hash_len) != 1 || len != kdf->hash_len)
-        return wrap_crypto_failed();
-    return ERR_OK;
+    return hkdf_extract(&kdf->hash, salt, pieces, ARRAY_LEN(pieces), prk);
 }
 
 static enum err labelled_expand(const struct labelled *kdf, const uint8_t *prk, const char *label,
@@ -65,24 +34,7 @@ static enum err labelled_expand(const struct labelled *kdf, const uint8_t *prk, 
     TRY(buf_append_text(&info, label));
     TRY(buf_append(&info, context));
     TRY(buf_append(&info, info_tail));
-
-    CLEANUP(evp_kdf_freep) EVP_KDF *hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    CLEANUP(evp_kdf_ctx_freep) EVP_KDF_CTX *ctx = hkdf == NULL ? NULL : EVP_KDF_CTX_new(hkdf);
-    char digest[16];
-    OPENSSL_strlcpy(digest, kdf->digest, sizeof digest);
-    int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
-    /* OSSL_PARAM has no const: HKDF only reads its key. */
-    void *key = (void *)(uintptr_t)prk;
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key, kdf->hash_len),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info.ptr, info.len),
-        OSSL_PARAM_construct_end(),
-    };
-    if (ctx == NULL || EVP_KDF_derive(ctx, out, out_len, params) != 1)
-        return wrap_crypto_failed();
-    return ERR_OK;
+    return hkdf_expand(&kdf->hash, prk, bytes_of_buf(&info), out, out_len);
 }
 
 /* ---- keys ---- */
@@ -99,7 +51,7 @@ static enum err point_of(const struct hpke_suite *suite, EVP_PKEY *key, uint8_t 
 }
 
 /* DeserializePublicKey: the one place where a peer's point enters, and spki_point_to_key
- * takes valid ones only.  dh() need not check again. */
+ * takes valid ones only.  wrap_hpke_dh need not check again. */
 static enum err point_parse(const struct hpke_suite *suite, struct bytes point, EVP_PKEY **out)
 {
     if (point.len != suite->point_len || spki_point_to_key(suite->group, point, out) != ERR_OK)
@@ -121,12 +73,12 @@ static enum err hpke_generate(const struct wrap_format *format, EVP_PKEY **out)
 /* ---- DHKEM (RFC 9180 section 4.1) ---- */
 
 /* `peer` comes from point_parse alone: see there why it is not validated again. */
-static enum err dh(const struct hpke_suite *suite, EVP_PKEY *own, EVP_PKEY *peer,
-                   uint8_t out[static HASH_MAX])
+enum err wrap_hpke_dh(const struct hpke_suite *suite, EVP_PKEY *own, EVP_PKEY *peer,
+                      uint8_t out[static HKDF_HASH_MAX])
 {
     CLEANUP(evp_pkey_ctx_freep)
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
-    size_t len = HASH_MAX;
+    size_t len = HKDF_HASH_MAX;
     /* An all-zero X25519 result is refused by EVP_PKEY_derive (RFC 9180 section 7.1.4). */
     if (ctx == NULL || EVP_PKEY_derive_init(ctx) != 1 ||
         EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) != 1 || EVP_PKEY_derive(ctx, out, &len) != 1 ||
@@ -138,15 +90,15 @@ static enum err dh(const struct hpke_suite *suite, EVP_PKEY *own, EVP_PKEY *peer
 /* ExtractAndExpand(dh, enc | pkRm). */
 static enum err kem_secret(const struct hpke_suite *suite, EVP_PKEY *own, EVP_PKEY *peer,
                            struct bytes enc, struct bytes recipient_point,
-                           uint8_t out[static HASH_MAX])
+                           uint8_t out[static HKDF_HASH_MAX])
 {
     const uint8_t suite_id[] = {'K', 'E', 'M', (uint8_t)(suite->kem_id >> 8),
                                 (uint8_t)suite->kem_id};
-    const struct labelled kdf = {suite->digest, suite->hash_len,
+    const struct labelled kdf = {{suite->digest, suite->hash_len},
                                  bytes_of(suite_id, sizeof suite_id)};
-    CLEANUP(wipe_48) uint8_t shared[HASH_MAX];
-    CLEANUP(wipe_48) uint8_t prk[HASH_MAX];
-    TRY(dh(suite, own, peer, shared));
+    CLEANUP(wipe_48) uint8_t shared[HKDF_HASH_MAX];
+    CLEANUP(wipe_48) uint8_t prk[HKDF_HASH_MAX];
+    TRY(wrap_hpke_dh(suite, own, peer, shared));
     TRY(labelled_extract(&kdf, bytes_of(NULL, 0), "eae_prk", bytes_of(shared, suite->dh_len), prk));
     return labelled_expand(&kdf, prk, "shared_secret", enc, recipient_point, out, suite->hash_len);
 }
@@ -167,16 +119,16 @@ static enum err key_schedule(const struct hpke_suite *suite, const uint8_t *kem_
         (uint8_t)(suite->aead_id >> 8),
         (uint8_t)suite->aead_id,
     };
-    const struct labelled kdf = {suite->digest, suite->hash_len,
+    const struct labelled kdf = {{suite->digest, suite->hash_len},
                                  bytes_of(suite_id, sizeof suite_id)};
     const struct bytes none = bytes_of(NULL, 0);
     const struct bytes mode_base = bytes_of("\0", 1);
-    uint8_t hashes[2 * HASH_MAX]; /* psk_id_hash | info_hash */
+    uint8_t hashes[2 * HKDF_HASH_MAX]; /* psk_id_hash | info_hash */
     TRY(labelled_extract(&kdf, none, "psk_id_hash", none, hashes));
     TRY(labelled_extract(&kdf, none, "info_hash", info, hashes + suite->hash_len));
     const struct bytes context = bytes_of(hashes, 2 * suite->hash_len);
 
-    CLEANUP(wipe_48) uint8_t prk[HASH_MAX];
+    CLEANUP(wipe_48) uint8_t prk[HKDF_HASH_MAX];
     TRY(labelled_extract(&kdf, bytes_of(kem_secret, suite->hash_len), "secret", none, prk));
     CLEANUP(secret_freep) struct secret *derived = NULL;
     TRY(secret_new(suite->key_len + AEAD_NONCE_LEN, &derived));
@@ -196,7 +148,7 @@ enum err wrap_hpke_encapsulate_by(const struct hpke_suite *suite, EVP_PKEY *ephe
     TRY(point_of(suite, ephemeral, enc_point));
     TRY(point_of(suite, recipient, recipient_point));
     const struct bytes enc_view = bytes_of(enc_point, suite->point_len);
-    CLEANUP(wipe_48) uint8_t shared[HASH_MAX];
+    CLEANUP(wipe_48) uint8_t shared[HKDF_HASH_MAX];
     TRY(kem_secret(suite, ephemeral, recipient, enc_view,
                    bytes_of(recipient_point, suite->point_len), shared));
     CLEANUP(secret_freep) struct secret *derived = NULL;
@@ -213,7 +165,7 @@ enum err wrap_hpke_decapsulate(const struct hpke_suite *suite, EVP_PKEY *key, st
     TRY(point_parse(suite, enc, &ephemeral));
     uint8_t own_point[SPKI_POINT_MAX];
     TRY(point_of(suite, key, own_point));
-    CLEANUP(wipe_48) uint8_t shared[HASH_MAX];
+    CLEANUP(wipe_48) uint8_t shared[HKDF_HASH_MAX];
     TRY(kem_secret(suite, key, ephemeral, enc, bytes_of(own_point, suite->point_len), shared));
     return key_schedule(suite, shared, info, keys);
 }
@@ -242,8 +194,8 @@ static bool hpke_claims(const struct wrap_format *format, const struct spki_view
 
 /* The u of the points of order 1, 2, 4 and 8 on Curve25519 and its twist, and their
  * second encodings, little-endian without bit 255, which X25519 ignores.  A shared
- * secret with one of them is zero whoever computes it.  dh() would refuse it too, but
- * only when the secrets are wrapped, after the decision: here it is V2's to refuse. */
+ * secret with one of them is zero whoever computes it.  wrap_hpke_dh would refuse it
+ * too, but only when the secrets are wrapped, after the decision: here it is V2's to refuse. */
 static bool x25519_low_order(const uint8_t *u)
 {
     static const uint8_t points[][32] = {

@@ -106,11 +106,8 @@ static enum err rsa_encapsulate(const struct wrap_format *format, EVP_PKEY *key,
     return ERR_OK;
 }
 
-static enum err rsa_decapsulate(const struct wrap_format *format, EVP_PKEY *key, struct bytes enc,
-                                struct bytes info, struct secret **keys)
+enum err wrap_rsa_decrypt(EVP_PKEY *key, struct bytes enc, struct secret **opened, size_t *len)
 {
-    (void)format;
-    (void)info;
     const int size = EVP_PKEY_get_size(key);
     if (size <= 0 || enc.len != (size_t)size)
         return ERR_CRYPTO;
@@ -120,11 +117,24 @@ static enum err rsa_decapsulate(const struct wrap_format *format, EVP_PKEY *key,
         return wrap_crypto_failed();
     TRY(oaep_set(ctx));
     /* OpenSSL wants room for a whole modulus, whatever the padding hides. */
-    CLEANUP(secret_freep) struct secret *opened = NULL;
-    TRY(secret_new(enc.len, &opened));
-    size_t len = enc.len;
-    if (EVP_PKEY_decrypt(ctx, secret_ptr(opened), &len, enc.ptr, enc.len) != 1)
+    CLEANUP(secret_freep) struct secret *message = NULL;
+    TRY(secret_new(enc.len, &message));
+    size_t used = enc.len;
+    if (EVP_PKEY_decrypt(ctx, secret_ptr(message), &used, enc.ptr, enc.len) != 1)
         return wrap_crypto_failed();
+    *opened = TAKE(message);
+    *len = used;
+    return ERR_OK;
+}
+
+static enum err rsa_decapsulate(const struct wrap_format *format, EVP_PKEY *key, struct bytes enc,
+                                struct bytes info, struct secret **keys)
+{
+    (void)format;
+    (void)info;
+    CLEANUP(secret_freep) struct secret *opened = NULL;
+    size_t len = 0;
+    TRY(wrap_rsa_decrypt(key, enc, &opened, &len));
     if (len != AEAD_KEY_LEN)
         return ERR_CRYPTO;
     CLEANUP(secret_freep) struct secret *derived = NULL;
