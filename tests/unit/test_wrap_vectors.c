@@ -1,7 +1,7 @@
-/* RFC 9180 appendix A, base mode, as the RFC's own JSON.  Its AES-256 suite goes through
- * the public interface; the AES-128 ones (no P-256 vector has AES-256) check the KEM and
- * the key schedule, the only places where a suite's numbers enter.  P-384 has no vector:
- * tests/interop checks it against another implementation. */
+/* RFC 9180 appendix A, as the RFC's own JSON.  Its AES-256 suite goes through the public
+ * interface; the others (no P-256 vector has AES-256) check the KEM and the key schedule,
+ * the only places where a suite's numbers enter.  P-384 has no vector: tests/interop
+ * checks it against another implementation. */
 #define _GNU_SOURCE
 #include <jansson.h>
 #include <malloc.h>
@@ -11,12 +11,11 @@
 #include <stdio.h>
 
 #include "common/wrap_format.h"
-#include "tests/unit/shared.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/vectors.h"
 
 SHARED_DEMAND("vectors/hpke/rfc9180.json")
 
-enum { KEM_X25519 = 0x20, KEM_P256 = 0x10, AES_128 = 1, AES_256 = 2 };
+enum { KEM_X25519 = 0x20, KEM_P256 = 0x10, AES_128 = 1, AES_256 = 2, CHACHA = 3 };
 
 static json_t *vectors; /* read once, kept till the end */
 
@@ -78,20 +77,9 @@ static const json_t *vector_of(int kem, int aead)
     return NULL;
 }
 
-/* The member's bytes, owned by the caller. */
-static struct buf hex_member(const json_t *object, const char *name)
-{
-    const char *text = shared_text(object, name);
-    struct buf out = {0};
-    ck_ok(buf_reserve(&out, strlen(text) / 2 + 1));
-    if (*text != '\0')
-        ck_assert_int_eq(OPENSSL_hexstr2buf_ex(out.ptr, out.cap, &out.len, text, '\0'), 1);
-    return out;
-}
-
 static EVP_PKEY *x25519_pair(const json_t *v, const char *private_name)
 {
-    CLEANUP(buf_free) struct buf raw = hex_member(v, private_name);
+    CLEANUP(buf_free) struct buf raw = vectors_member(v, private_name);
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, raw.ptr, raw.len);
     ck_assert_ptr_nonnull(key);
     return key;
@@ -99,8 +87,8 @@ static EVP_PKEY *x25519_pair(const json_t *v, const char *private_name)
 
 static EVP_PKEY *p256_pair(const json_t *v, const char *private_name, const char *public_name)
 {
-    CLEANUP(buf_free) struct buf raw = hex_member(v, private_name);
-    CLEANUP(buf_free) struct buf point = hex_member(v, public_name);
+    CLEANUP(buf_free) struct buf raw = vectors_member(v, private_name);
+    CLEANUP(buf_free) struct buf point = vectors_member(v, public_name);
     BIGNUM *scalar = BN_secure_new();
     ck_assert_ptr_nonnull(BN_bin2bn(raw.ptr, (int)raw.len, scalar));
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
@@ -128,20 +116,21 @@ static EVP_PKEY *pair(const json_t *v, const struct hpke_suite *suite, bool ephe
 
 /* ---- the tests ---- */
 
-/* AES-128-GCM by hand: only the vectors have it. */
-static void ck_aes_128(const struct secret *keys, uint64_t sequence, struct bytes aad,
-                       struct bytes text, struct bytes want)
+/* By hand what only the vectors have: AES-128-GCM and ChaCha20-Poly1305. */
+static void ck_by_hand(const EVP_CIPHER *cipher, const struct secret *keys, uint64_t sequence,
+                       struct bytes aad, struct bytes text, struct bytes want)
 {
     uint8_t nonce[12], out[256];
     const uint8_t *key = secret_view(keys).ptr;
-    ck_assert_uint_eq(secret_len(keys), 16 + sizeof nonce);
+    const size_t key_len = (size_t)EVP_CIPHER_get_key_length(cipher);
+    ck_assert_uint_eq(secret_len(keys), key_len + sizeof nonce);
     ck_assert_uint_le(text.len + 16, sizeof out);
     ck_assert_uint_eq(want.len, text.len + 16);
-    memcpy(nonce, key + 16, sizeof nonce);
+    memcpy(nonce, key + key_len, sizeof nonce);
     nonce[11] ^= (uint8_t)sequence;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     int len = 0;
-    ck_assert_int_eq(EVP_EncryptInit_ex2(ctx, EVP_aes_128_gcm(), key, nonce, NULL), 1);
+    ck_assert_int_eq(EVP_EncryptInit_ex2(ctx, cipher, key, nonce, NULL), 1);
     ck_assert_int_eq(EVP_EncryptUpdate(ctx, NULL, &len, aad.ptr, (int)aad.len), 1);
     ck_assert_int_eq(EVP_EncryptUpdate(ctx, out, &len, text.ptr, (int)text.len), 1);
     ck_assert_int_eq(EVP_EncryptFinal_ex(ctx, out + text.len, &len), 1);
@@ -151,13 +140,14 @@ static void ck_aes_128(const struct secret *keys, uint64_t sequence, struct byte
 }
 
 static void ck_message(const struct secret *keys, uint64_t sequence, const json_t *row,
-                       bool aes_256)
+                       unsigned aead)
 {
-    CLEANUP(buf_free) struct buf aad = hex_member(row, "aad");
-    CLEANUP(buf_free) struct buf text = hex_member(row, "pt");
-    CLEANUP(buf_free) struct buf want = hex_member(row, "ct");
-    if (!aes_256) {
-        ck_aes_128(keys, sequence, bytes_of_buf(&aad), bytes_of_buf(&text), bytes_of_buf(&want));
+    CLEANUP(buf_free) struct buf aad = vectors_member(row, "aad");
+    CLEANUP(buf_free) struct buf text = vectors_member(row, "pt");
+    CLEANUP(buf_free) struct buf want = vectors_member(row, "ct");
+    if (aead != AES_256) {
+        ck_by_hand(aead == AES_128 ? EVP_aes_128_gcm() : EVP_chacha20_poly1305(), keys, sequence,
+                   bytes_of_buf(&aad), bytes_of_buf(&text), bytes_of_buf(&want));
         return;
     }
     CLEANUP(secret_freep) struct secret *plain = NULL;
@@ -173,11 +163,10 @@ static void ck_message(const struct secret *keys, uint64_t sequence, const json_
 
 /* Both sides derive the same keys, the vector's where it names them, and every message
  * has the vector's ciphertext. */
-static void ck_suite(const struct hpke_suite *suite)
+static void ck_suite(const struct hpke_suite *suite, const json_t *v)
 {
-    const json_t *v = vector_of(suite->kem_id, suite->aead_id);
-    CLEANUP(buf_free) struct buf info = hex_member(v, "info");
-    CLEANUP(buf_free) struct buf want_enc = hex_member(v, "pkEm");
+    CLEANUP(buf_free) struct buf info = vectors_member(v, "info");
+    CLEANUP(buf_free) struct buf want_enc = vectors_member(v, "pkEm");
     CLEANUP(evp_pkey_freep) EVP_PKEY *recipient = pair(v, suite, false);
     CLEANUP(evp_pkey_freep) EVP_PKEY *ephemeral = pair(v, suite, true);
     CLEANUP(secret_freep) struct secret *sender = NULL;
@@ -189,44 +178,59 @@ static void ck_suite(const struct hpke_suite *suite)
     ck_ok(wrap_hpke_decapsulate(suite, recipient, bytes_of_buf(&enc), info_view, &receiver));
     ck_assert(bytes_equal(secret_view(sender), secret_view(receiver)));
     if (json_object_get(v, "key") != NULL) {
-        CLEANUP(buf_free) struct buf key = hex_member(v, "key");
-        CLEANUP(buf_free) struct buf nonce = hex_member(v, "base_nonce");
+        CLEANUP(buf_free) struct buf key = vectors_member(v, "key");
+        CLEANUP(buf_free) struct buf nonce = vectors_member(v, "base_nonce");
         ck_ok(buf_append(&key, bytes_of_buf(&nonce)));
         ck_assert(bytes_equal(secret_view(sender), bytes_of_buf(&key)));
     }
     const json_t *rows = json_object_get(v, "encryptions");
     ck_assert_uint_ge(json_array_size(rows), 1);
     for (size_t i = 0; i < json_array_size(rows); i++)
-        ck_message(sender, i, json_array_get(rows, i), suite->aead_id == AES_256);
+        ck_message(sender, i, json_array_get(rows, i), suite->aead_id);
 }
 
-static struct hpke_suite with_aes_128(const struct hpke_suite *suite)
+static json_int_t number(const json_t *v, const char *name)
 {
-    struct hpke_suite copy = *suite;
-    copy.aead_id = AES_128;
-    copy.key_len = 16;
-    return copy;
+    return json_integer_value(json_object_get(v, name));
 }
 
-START_TEST(valid_x25519_aes_256)
+static enum err run_vector(const json_t *v)
 {
-    ck_assert_uint_eq(wrap_format_hpke_x25519.suite->kem_id, KEM_X25519);
-    ck_suite(wrap_format_hpke_x25519.suite);
+    if (number(v, "mode") != 0 || number(v, "kdf_id") != 1)
+        return ERR_USAGE;
+    if (number(v, "kem_id") != KEM_X25519 && number(v, "kem_id") != KEM_P256)
+        return ERR_USAGE;
+    struct hpke_suite suite = number(v, "kem_id") == KEM_X25519 ? *wrap_format_hpke_x25519.suite
+                                                                : *wrap_format_hpke_p256.suite;
+    ck_assert_uint_eq(suite.kem_id, number(v, "kem_id"));
+    ck_assert_uint_eq(suite.aead_id, AES_256);
+    suite.aead_id = (uint16_t)number(v, "aead_id");
+    suite.key_len = suite.aead_id == AES_128 ? 16 : 32;
+    if (suite.aead_id > CHACHA)
+        return ERR_USAGE;
+    ck_suite(&suite, v);
+    return ERR_OK;
 }
-END_TEST
 
-START_TEST(valid_x25519_aes_128)
+START_TEST(rfc9180)
 {
-    const struct hpke_suite suite = with_aes_128(wrap_format_hpke_x25519.suite);
-    ck_suite(&suite);
-}
-END_TEST
-
-START_TEST(valid_p256_aes_128)
-{
-    ck_assert_uint_eq(wrap_format_hpke_p256.suite->kem_id, KEM_P256);
-    const struct hpke_suite suite = with_aes_128(wrap_format_hpke_p256.suite);
-    ck_suite(&suite);
+    struct vectors files;
+    vectors_begin(&files, "wrap_vectors:rfc9180");
+    for (size_t f = 0; f < files.files.gl_pathc; f++) {
+        json_t *rows = shared_json(vectors_file(&files, f));
+        size_t i = 0;
+        json_t *v = NULL;
+        json_array_foreach(rows, i, v)
+        {
+            char name[VECTORS_NAME_MAX];
+            snprintf(name, sizeof name, "mode=%lld kem=%lld kdf=%lld aead=%lld", number(v, "mode"),
+                     number(v, "kem_id"), number(v, "kdf_id"), number(v, "aead_id"));
+            vectors_judge(&files, vectors_file(&files, f), name, VECTORS_VALID, ERR_OK,
+                          run_vector(v));
+        }
+        json_decref(rows);
+    }
+    vectors_end(&files);
 }
 END_TEST
 
@@ -234,9 +238,9 @@ END_TEST
 START_TEST(valid_by_the_public_interface)
 {
     const json_t *v = vector_of(KEM_X25519, AES_256);
-    CLEANUP(buf_free) struct buf info = hex_member(v, "info");
-    CLEANUP(buf_free) struct buf enc = hex_member(v, "pkEm");
-    CLEANUP(buf_free) struct buf raw = hex_member(v, "skRm");
+    CLEANUP(buf_free) struct buf info = vectors_member(v, "info");
+    CLEANUP(buf_free) struct buf enc = vectors_member(v, "pkEm");
+    CLEANUP(buf_free) struct buf raw = vectors_member(v, "skRm");
     CLEANUP(secret_freep) struct secret *scalar = NULL;
     CLEANUP(wrap_key_freep) struct wrap_key *key = NULL;
     CLEANUP(wrap_opener_freep) struct wrap_opener *opener = NULL;
@@ -246,9 +250,9 @@ START_TEST(valid_by_the_public_interface)
     ck_ok(wrap_opener_new(key, bytes_of_buf(&enc), bytes_of_buf(&info), &opener));
     const json_t *rows = json_object_get(v, "encryptions");
     for (size_t i = 0; i < json_array_size(rows); i++) {
-        CLEANUP(buf_free) struct buf aad = hex_member(json_array_get(rows, i), "aad");
-        CLEANUP(buf_free) struct buf text = hex_member(json_array_get(rows, i), "pt");
-        CLEANUP(buf_free) struct buf ciphertext = hex_member(json_array_get(rows, i), "ct");
+        CLEANUP(buf_free) struct buf aad = vectors_member(json_array_get(rows, i), "aad");
+        CLEANUP(buf_free) struct buf text = vectors_member(json_array_get(rows, i), "pt");
+        CLEANUP(buf_free) struct buf ciphertext = vectors_member(json_array_get(rows, i), "ct");
         CLEANUP(secret_freep) struct secret *got = NULL;
         ck_ok(wrap_open(opener, bytes_of_buf(&aad), bytes_of_buf(&ciphertext), &got));
         ck_assert(bytes_equal(secret_view(got), bytes_of_buf(&text)));
@@ -258,7 +262,7 @@ END_TEST
 
 static void hunt(const json_t *v, const char *name)
 {
-    CLEANUP(buf_free) struct buf value = hex_member(v, name);
+    CLEANUP(buf_free) struct buf value = vectors_member(v, name);
     ck_assert_uint_le(value.len, sizeof hunted[0].ptr);
     memcpy(hunted[hunted_count].ptr, value.ptr, value.len);
     hunted[hunted_count++].len = value.len;
@@ -268,10 +272,12 @@ static void hunt(const json_t *v, const char *name)
  * recognise: OpenSSL's copies as much as ours. */
 START_TEST(no_secret_in_freed_memory)
 {
-    const struct hpke_suite suite = with_aes_128(wrap_format_hpke_p256.suite);
+    struct hpke_suite suite = *wrap_format_hpke_p256.suite;
+    suite.aead_id = AES_128;
+    suite.key_len = 16;
     const json_t *v = vector_of(KEM_P256, AES_128);
-    CLEANUP(buf_free) struct buf info = hex_member(v, "info");
-    CLEANUP(buf_free) struct buf enc = hex_member(v, "pkEm");
+    CLEANUP(buf_free) struct buf info = vectors_member(v, "info");
+    CLEANUP(buf_free) struct buf enc = vectors_member(v, "pkEm");
     EVP_PKEY *recipient = pair(v, &suite, false);
     struct secret *keys = NULL;
     hunt(v, "shared_secret");
@@ -293,5 +299,4 @@ START_TEST(no_secret_in_freed_memory)
 }
 END_TEST
 
-UNIT_MAIN("wrap_vectors", valid_x25519_aes_256, valid_x25519_aes_128, valid_p256_aes_128,
-          valid_by_the_public_interface, no_secret_in_freed_memory)
+UNIT_MAIN("wrap_vectors", rfc9180, valid_by_the_public_interface, no_secret_in_freed_memory)

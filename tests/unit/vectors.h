@@ -208,8 +208,10 @@ static inline struct buf vectors_member(const json_t *object, const char *name)
 
 /* ---- Wycheproof's files ---- */
 
-/* "35 Constructed,EncryptionWithLabel": by which the table's rows find a case. */
-static inline void wycheproof_name(const json_t *test, char name[static VECTORS_NAME_MAX])
+/* "35 Constructed,EncryptionWithLabel", with " key=256 iv=96" where there is an IV: by which
+ * the table's rows find a case. */
+static inline void wycheproof_name(const json_t *group, const json_t *test,
+                                   char name[static VECTORS_NAME_MAX])
 {
     const json_t *flags = json_object_get(test, "flags");
     int at = snprintf(name, VECTORS_NAME_MAX, "%lld ",
@@ -217,6 +219,10 @@ static inline void wycheproof_name(const json_t *test, char name[static VECTORS_
     for (size_t i = 0; i < json_array_size(flags); i++)
         at += snprintf(name + at, VECTORS_NAME_MAX - (size_t)at, "%s%s", i == 0 ? "" : ",",
                        json_string_value(json_array_get(flags, i)));
+    if (json_object_get(group, "ivSize") != NULL)
+        snprintf(name + at, VECTORS_NAME_MAX - (size_t)at, " key=%lld iv=%lld",
+                 (long long)json_integer_value(json_object_get(group, "keySize")),
+                 (long long)json_integer_value(json_object_get(group, "ivSize")));
 }
 
 /* One case: `group` has what its cases share.  What our code says to it, and before that
@@ -238,7 +244,7 @@ static inline void wycheproof_drive(const char *test, enum err refusal, wychepro
             json_array_foreach(json_object_get(group, "tests"), t, row)
             {
                 char name[VECTORS_NAME_MAX];
-                wycheproof_name(row, name);
+                wycheproof_name(group, row, name);
                 vectors_judge(&v, vectors_file(&v, i), name,
                               vectors_result(shared_text(row, "result")), refusal, run(group, row));
             }
