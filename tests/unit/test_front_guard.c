@@ -17,6 +17,7 @@ static struct guard_head head_of(void)
         .method = "POST",
         .target = "/v1/release?a=%20b",
         .version = "HTTP/1.1",
+        .whole = true,
         .field_count = 4,
         .field = {FIELD("Host", "verifier.example:8443"), FIELD("User-Agent", "x\ty \xc3\xa9"),
                   FIELD("content-length", "17"), FIELD("CONTENT-TYPE", "application/json")},
@@ -233,6 +234,15 @@ START_TEST(wrong_field_value)
 }
 END_TEST
 
+/* Something came that the fields do not show: test_front_head has what. */
+START_TEST(wrong_not_whole)
+{
+    struct guard_head head = head_of();
+    head.whole = false;
+    ck_refused(&head, "");
+}
+END_TEST
+
 START_TEST(long_head)
 {
     struct guard_head head = head_of();
@@ -248,4 +258,4 @@ END_TEST
 UNIT_MAIN("front_guard", valid_head, valid_no_body, valid_chunked, valid_http_1_0, wrong_method,
           wrong_version, wrong_target, no_host, wrong_host, wrong_twice, wrong_both_lengths,
           wrong_transfer_encoding, wrong_content_length, wrong_field_name, wrong_field_value,
-          long_head)
+          wrong_not_whole, long_head)

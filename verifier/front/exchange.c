@@ -201,6 +201,29 @@ static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char 
     return MHD_YES;
 }
 
+static const char *end_of(struct bytes text)
+{
+    return (const char *)text.ptr + text.len;
+}
+
+/* True where method, fields and blank line are all that came.  libmicrohttpd 0.9.75 hands
+ * out views into the head as it received it.  But the text of a folded line it joins to
+ * the *name* of its field, elsewhere in memory; a bare LF ends a line, a NUL a value, a field
+ * without a name the head.  Each of them shows in where things lie. */
+static bool is_whole(struct MHD_Connection *connection, const struct guard_head *head)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const char *line = head->version + strlen(head->version) + 2; /* behind CR LF */
+    for (size_t i = 0; i < head->field_count && i < GUARD_FIELDS_MAX; i++) {
+        const struct guard_field *field = &head->field[i];
+        if ((const char *)field->name.ptr != line)
+            return false;
+        line = end_of(field->value) + 2;
+    }
+    return info != NULL && head->method + info->header_size == line + 2;
+}
+
 static enum err check_rate(const struct door *door, struct MHD_Connection *connection,
                            struct exchange *x, struct fault *fault)
 {
@@ -270,6 +293,7 @@ static enum err accept_head(const struct door *door, struct exchange *x,
     if (x->target == NULL)
         FAIL(fault, ERR_NO_MEMORY, "out of memory");
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, add_field, head);
+    head->whole = is_whole(connection, head);
     TRY(guard_check(head, &facts, fault));
     const size_t path_len = strcspn(x->target, "?");
     TRY(routes_find(head->method, bytes_of(x->target, path_len), door->audience, &x->route,

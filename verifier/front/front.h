@@ -8,8 +8,9 @@
  *
  * libmicrohttpd answers a request that it cannot even split into lines by itself, in
  * HTML and without a request id: the one exception to problem+json.  What it takes
- * too leniently (bare LF, folded lines) matters only behind a proxy that shares one
- * connection among several clients: put none there. */
+ * too leniently in a head is refused (guard.h); what it takes so between chunks (a bare
+ * LF, an empty extension) matters only behind a proxy that shares one connection among
+ * several clients: put none there. */
 #ifndef VOUCHSAFE_FRONT_H
 #define VOUCHSAFE_FRONT_H
 

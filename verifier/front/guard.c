@@ -66,6 +66,9 @@ static enum err find_singles(const struct guard_head *head, struct bytes found[S
 {
     if (head->field_count > GUARD_FIELDS_MAX)
         FAIL(fault, ERR_HTTP_MALFORMED, "more than %d header fields", GUARD_FIELDS_MAX);
+    if (!head->whole)
+        FAIL(fault, ERR_HTTP_MALFORMED,
+             "a folded line, a line without CR LF, a NUL, or a field without a name");
     for (size_t i = 0; i < head->field_count; i++) {
         const struct guard_field *field = &head->field[i];
         if (!is_token(field->name))

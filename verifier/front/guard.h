@@ -6,9 +6,9 @@
  * at what it made of the head, before any of the body is read, and refuses what RFC
  * 9112 would: pure, over a list of fields, trusting none.
  *
- * What cannot be seen from here: lines that end in a bare LF, folded lines, and what
- * follows a NUL, where libmicrohttpd cuts a target or a value before anybody reads it.
- * They move no request's end as we see it; see front.h about proxies. */
+ * What the list does not show is that something else came as well: folded lines, lines
+ * that end in a bare LF, what follows a NUL, a field without a name.  Whoever fills it in
+ * says so (`whole`). */
 #ifndef VOUCHSAFE_FRONT_GUARD_H
 #define VOUCHSAFE_FRONT_GUARD_H
 
@@ -27,6 +27,7 @@ struct guard_head {
     const char *method;
     const char *target; /* as it came, nothing decoded */
     const char *version;
+    bool whole;         /* nothing came but this, each line with CR LF */
     size_t field_count; /* beyond GUARD_FIELDS_MAX where there were more */
     struct guard_field field[GUARD_FIELDS_MAX];
 };
