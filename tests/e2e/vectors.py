@@ -60,6 +60,7 @@ class Judge:
                       for f in expand(pattern)]
         self.rows = [row for row in rows() if row.test == test]
         self.used = set()
+        self.seen = set()
         self.wrong = [] if self.files else [f"{test} drives nothing"]
         self.cases = 0
         self.differ = 0
@@ -67,6 +68,7 @@ class Judge:
     def judge(self, file, case, theirs, usual, ours):
         """`usual`: what ours is without a row; None where only a row can say so."""
         self.cases += 1
+        self.seen.add(file)
         for row in self.rows:
             if row.theirs == theirs and fnmatch.fnmatchcase(file, row.file) and \
                     fnmatch.fnmatchcase(case, row.case):
@@ -85,4 +87,5 @@ class Judge:
         unused = [f"no case needs the row {row}" for row in self.rows if row not in self.used]
         print(f"{self.test}: {self.cases} cases of {len(self.files)} files, {self.differ} of them "
               f"by {len(self.rows)} rows")
-        return self.wrong + unused
+        return self.wrong + unused + [f"{f}: no case in it" for f in self.files
+                                      if f not in self.seen]

@@ -33,6 +33,7 @@ struct vectors_row {
 struct vectors {
     const char *test; /* "cose_vectors:messages", as both tables have it */
     glob_t files;
+    size_t *cases; /* of each file */
     struct vectors_row *row;
     size_t row_count, case_count, differ_count, wrong_count;
 };
@@ -117,6 +118,8 @@ static inline void vectors_begin(struct vectors *v, const char *test)
     *v = (struct vectors){.test = test};
     vectors_find_files(v);
     vectors_read_rows(v);
+    v->cases = calloc(v->files.gl_pathc, sizeof *v->cases);
+    ck_assert_ptr_nonnull(v->cases);
 }
 
 /* The name of file `i` of v->files, for shared_read and shared_json. */
@@ -163,6 +166,8 @@ static inline void vectors_judge(struct vectors *v, const char *file, const char
     const bool open = theirs == VECTORS_EITHER || (theirs == VECTORS_INVALID && refusal == ERR_OK);
     const char *usual = open ? "" : err_wire(theirs == VECTORS_VALID ? ERR_OK : refusal);
     const char *expected = row == NULL ? usual : row->ours;
+    for (size_t i = 0; i < v->files.gl_pathc; i++)
+        v->cases[i] += strcmp(vectors_file(v, i), file) == 0;
     v->case_count++;
     v->differ_count += row != NULL;
     v->wrong_count += strcmp(expected, err_wire(ours)) != 0;
@@ -173,17 +178,21 @@ static inline void vectors_judge(struct vectors *v, const char *file, const char
         row->used = row->used || strcmp(row->ours, usual) != 0;
 }
 
-/* Every case was as expected and every row needed; says how many there were. */
+/* Every case was as expected, every row needed, no file without a case; says how many
+ * there were. */
 static inline void vectors_end(struct vectors *v)
 {
     for (size_t i = 0; i < v->row_count; i++)
         ck_assert_msg(v->row[i].used, "verdicts.tsv: no case needs the row %s, %s, %s of %s",
                       v->row[i].file, v->row[i].name, v->row[i].theirs, v->test);
+    for (size_t i = 0; i < v->files.gl_pathc; i++)
+        ck_assert_msg(v->cases[i] > 0, "%s: no case in it", vectors_file(v, i));
     ck_assert_msg(v->wrong_count == 0, "%s: %zu of %zu cases are not as expected", v->test,
                   v->wrong_count, v->case_count);
     printf("%s: %zu cases of %zu files, %zu of them by %zu rows\n", v->test, v->case_count,
            v->files.gl_pathc, v->differ_count, v->row_count);
     globfree(&v->files);
+    free(v->cases);
     free(v->row);
 }
 
@@ -249,6 +258,8 @@ static inline void wycheproof_drive(const char *test, enum err refusal, wychepro
                               vectors_result(shared_text(row, "result")), refusal, run(group, row));
             }
         }
+        ck_assert_uint_eq(v.cases[i],
+                          (size_t)json_integer_value(json_object_get(json, "numberOfTests")));
         json_decref(json);
     }
     vectors_end(&v);
