@@ -50,6 +50,7 @@ enum err_retry {
 struct fault {
     enum err code;
     size_t offset;
+    unsigned retry_after_s; /* when asking again can help; 0: as the code's class has it */
     char field[96];
     char detail[256];
 };

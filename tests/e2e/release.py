@@ -4,8 +4,10 @@ the real server's policy gives it, in every format and over every way there is, 
 everybody else in the demo's story is refused by exact code.
 """
 import hashlib
+import http.client
 import json
 import os
+import re
 import socket
 import socketserver
 import subprocess
@@ -317,6 +319,48 @@ class Grants(WithEnclave):
     def test_window(self):
         self.grant("--not-after", "2020-01-01T00:00:00Z")
         self.refused_for("grant_window", self.fetch())
+
+
+class Flood(WithEnclave):
+    """A genuine enclave of anybody's that has itself refused over and over."""
+
+    def flood(self, module):
+        """Until it is put off, with some time left before it is decided again."""
+        for _ in range(300):
+            text = self.fetch(module=module, timeout_s=1).stderr.decode()
+            wait = re.search(r"too_fast: .* refused too often; ask again in (\d+) s", text)
+            if wait and int(wait[1]) >= 5:
+                return
+        self.fail(text)
+
+    def test_one_instance(self):
+        image = self.store.write("stranger", "somebody's own image")
+        flooder, neighbour, other = (
+            self.enclave(f"{name}.sock", "--image", path, "--module-id", module)
+            for name, path, module in
+            (("flooder", image, "i-0123456789abcdef0-enc0000000000000001"),
+             ("neighbour", self.world.image, "i-0123456789abcdef0-enc0000000000000002"),
+             ("other", self.world.image, "i-0fedcba9876543210-enc0000000000000001")))
+        self.flood(flooder)
+        refusals = len(self.records("release.refused"))
+        self.assertGreaterEqual(refusals, 60)
+        self.assertIn(self.store.log().count(" ev=release.put_off "), range(1, refusals - 58))
+        relay = self.relay()
+        run = self.fetch(module=neighbour, verifier=relay.url, timeout_s=1)
+        self.denied(run, "unreachable", 3)  # a new enclave id is no new account
+        self.assertIn("the verifier says too_fast", run.stderr.decode())
+        connection = http.client.HTTPConnection(self.store.ready["listen"], timeout=30)
+        connection.request("POST", "/v1/release", relay.requests[0],
+                           {"Content-Type": "application/json"})
+        answer = connection.getresponse()  # undecided: its challenge was not redeemed
+        problem = json.loads(answer.read())
+        connection.close()
+        self.assertEqual((answer.status, problem["code"], problem["field"]),
+                         (429, "too_fast", "module_id"))
+        self.assertIn(int(answer.getheader("Retry-After")), range(2, 11))
+        self.granted(self.fetch(module=other))
+        self.assertEqual(len(self.records("release.refused")), refusals)
+        self.assertGreater(self.json("status")["counters"]["put_off"], len(relay.answers))
 
 
 class Issuers(WithEnclave):

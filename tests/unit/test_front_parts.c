@@ -208,6 +208,13 @@ START_TEST(valid_problem_detail)
     fault_set(&fault, ERR_BUSY, "x");
     ck_ok(problem_answer(&fault, "ID", FRONT_PUBLIC, &answer));
     ck_assert_int_gt(answer.retry_after_s, 0);
+    fault_set(&fault, ERR_TOO_FAST, "x"); /* where the warden knows better */
+    fault.retry_after_s = 17;
+    ck_ok(problem_answer(&fault, "ID", FRONT_PUBLIC, &answer));
+    ck_assert_int_eq(answer.retry_after_s, 17);
+    fault_set(&fault, ERR_REFUSED, "x"); /* 403 has none */
+    ck_ok(problem_answer(&fault, "ID", FRONT_PUBLIC, &answer));
+    ck_assert_int_eq(answer.retry_after_s, 0);
 }
 END_TEST
 

@@ -345,7 +345,8 @@ static void make_reply(struct warden_reply *reply, enum err code)
     *reply = (struct warden_reply){.fault = FAULT_NONE};
     if (code != ERR_OK)
         (void)fault_set(fault_at(&reply->fault, 17, "secrets[%d]", 2), code, "what was wrong");
-    else
+    reply->fault.retry_after_s = code == ERR_TOO_FAST ? 3600 : 0;
+    if (code == ERR_OK)
         ck_ok(buf_append_text(&reply->body, "{\"a\":1}"));
 }
 
@@ -362,6 +363,7 @@ START_TEST(valid_replies)
         ck_assert_str_eq(back.fault.field, made.fault.field);
         ck_assert_str_eq(back.fault.detail, made.fault.detail);
         ck_assert_uint_eq(back.fault.offset, made.fault.offset);
+        ck_assert_uint_eq(back.fault.retry_after_s, made.fault.retry_after_s);
         ck_assert(bytes_equal(bytes_of_buf(&back.body), bytes_of_buf(&made.body)));
     }
 }
@@ -416,12 +418,14 @@ static void refuse_reply(const char *hex, enum err code)
 
 START_TEST(wrong_replies)
 {
-    refuse_reply("85617860f66040", ERR_MALFORMED); /* a code that nobody knows: "x" */
-    refuse_reply("856060f66040", ERR_MALFORMED);
-    refuse_reply("85626f6b60f46040", ERR_MALFORMED); /* an offset that is false */
-    refuse_reply("85626f6b60f66060", ERR_CBOR_TYPE); /* a body that is text */
-    refuse_reply("84626f6b60f660", ERR_CBOR_TYPE);
-    refuse_reply("85626f6b60f6604000", ERR_CBOR_TRAILING);
+    refuse_reply("86617860f6006040", ERR_MALFORMED); /* a code that nobody knows: "x" */
+    refuse_reply("866060f6006040", ERR_MALFORMED);
+    refuse_reply("86626f6b60f4006040", ERR_MALFORMED);     /* an offset that is false */
+    refuse_reply("86626f6b60f6f66040", ERR_CBOR_TYPE);     /* a wait that is null */
+    refuse_reply("86626f6b60f6190e116040", ERR_MALFORMED); /* one of an hour and a second */
+    refuse_reply("86626f6b60f6006060", ERR_CBOR_TYPE);     /* a body that is text */
+    refuse_reply("85626f6b60f60060", ERR_CBOR_TYPE);
+    refuse_reply("86626f6b60f600604000", ERR_CBOR_TRAILING);
 }
 END_TEST
 

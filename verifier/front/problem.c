@@ -34,5 +34,7 @@ enum err problem_answer(const struct fault *fault, const char *request_id,
                        &out->body));
     out->status = status;
     out->retry_after_s = status == 429 ? RETRY_TOO_FAST_S : status == 503 ? RETRY_BUSY_S : 0;
+    if (out->retry_after_s != 0 && fault->retry_after_s != 0)
+        out->retry_after_s = (int)fault->retry_after_s;
     return ERR_OK;
 }

@@ -59,6 +59,7 @@ static enum err set_counters(struct warden *w, json_t *out)
     TRY(admin_set(counters, "challenges", json_integer((json_int_t)atomic_load(&w->challenges))));
     TRY(admin_set(counters, "granted", json_integer((json_int_t)atomic_load(&w->granted))));
     TRY(admin_set(counters, "refused", json_integer((json_int_t)atomic_load(&w->refused))));
+    TRY(admin_set(counters, "put_off", json_integer((json_int_t)atomic_load(&w->put_off))));
     return admin_set(counters, "rejected", json_integer((json_int_t)atomic_load(&w->rejected)));
 }
 

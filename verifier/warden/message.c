@@ -11,7 +11,9 @@
  *   release    [document, [[name, version, min_version], ...]]   (0: absent)
  *   admin      [operation, token, {name: value, ...}]
  * A parameter's value is an integer, text, byte string, boolean, or a map of texts.
- * A reply is [code, field, offset or null, detail, body]. */
+ * A reply is [code, field, offset or null, retry after, detail, body]. */
+
+#define RETRY_AFTER_MAX_S 3600
 
 static void write_wanted(struct cbor_writer *w, const struct wanted_list *wanted)
 {
@@ -244,13 +246,14 @@ enum err warden_reply_append(const struct warden_reply *reply, struct buf *messa
 {
     struct cbor_writer w;
     cbor_writer_init(&w, message);
-    cbor_writer_array(&w, 5);
+    cbor_writer_array(&w, 6);
     cbor_writer_cstr(&w, reply->fault.code == ERR_OK ? "ok" : err_wire(reply->fault.code));
     cbor_writer_cstr(&w, reply->fault.field);
     if (reply->fault.offset == FAULT_NO_OFFSET)
         cbor_writer_null(&w);
     else
         cbor_writer_uint(&w, reply->fault.offset);
+    cbor_writer_uint(&w, reply->fault.retry_after_s);
     cbor_writer_cstr(&w, reply->fault.detail);
     cbor_writer_bytes(&w, bytes_of_buf(&reply->body));
     return cbor_writer_finish(&w);
@@ -262,9 +265,10 @@ enum err warden_reply_parse(struct bytes message, struct warden_reply *out, stru
     struct cbor_reader r;
     struct cbor_item item;
     struct bytes body;
+    uint64_t retry_after_s;
     char wire[64];
     cbor_reader_init(&r, message, 0, "reply", fault);
-    TRY(cbor_reader_expect_array(&r, 5));
+    TRY(cbor_reader_expect_array(&r, 6));
     TRY(read_cstr(&r, wire, sizeof wire));
     TRY(read_cstr(&r, reply.fault.field, sizeof reply.fault.field));
     TRY(cbor_reader_next(&r, &item));
@@ -272,6 +276,10 @@ enum err warden_reply_parse(struct bytes message, struct warden_reply *out, stru
         reply.fault.offset = item.value;
     else if (item.kind != CBOR_KIND_NULL)
         FAIL(fault, ERR_MALFORMED, "an offset is an integer or null");
+    TRY(cbor_reader_uint(&r, &retry_after_s));
+    if (retry_after_s > RETRY_AFTER_MAX_S)
+        FAIL(fault, ERR_MALFORMED, "a wait of more than %d s", RETRY_AFTER_MAX_S);
+    reply.fault.retry_after_s = (unsigned)retry_after_s;
     TRY(read_cstr(&r, reply.fault.detail, sizeof reply.fault.detail));
     TRY(cbor_reader_bytes(&r, &body));
     TRY(cbor_reader_end(&r));

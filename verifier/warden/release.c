@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/receipt.h"
 #include "common/wrap.h"
+#include "refusals.h"
 
 /* How often a decision is taken again because the policy moved under it. */
 #define DECIDE_TRIES 3
@@ -22,6 +23,7 @@ struct release {
     struct bytes application;
     struct wrap_recipient *recipient;
     struct verified_doc *doc;      /* V3; nothing below exists without it */
+    struct refusals_place place;   /* V4 */
     struct policy_verdict verdict; /* V5 */
     /* For the record: the image@version that granted each, or "". */
     char build[PROTOCOL_SECRETS_MAX][PROTOCOL_BUILD_MAX + 1];
@@ -74,6 +76,24 @@ static enum err verify_document(struct release *r, struct fault *fault)
 {
     return attest_verify(r->warden->trust, r->request->document, ATTDOC_ENCLAVE, (int64_t)r->now_ms,
                          &r->doc, NULL, fault);
+}
+
+/* V4: whoever has a genuine enclave can have it refused, and each refusal is a record for
+ * good.  What is put off is not decided: no record, and the challenge is as good as before.
+ * It can only be the caller's own parent instance, which could hold every request back. */
+static enum err admit_instance(struct release *r, struct fault *fault)
+{
+    struct refusals *refusals = r->warden->refusals;
+    const struct bytes module_id = verified_doc_fields(r->doc)->module_id;
+
+    TRY(refusals_admit(refusals, module_id, r->now_ms, &r->place));
+    if (r->place.admitted)
+        return ERR_OK;
+    const unsigned wait_s = (unsigned)((r->place.wait_ms + 999) / 1000);
+    fault_set(fault_at(fault, FAULT_NO_OFFSET, "module_id"), ERR_TOO_FAST,
+              "enclaves of this instance were refused too often; ask again in %u s", wait_s);
+    fault->retry_after_s = wait_s;
+    return ERR_TOO_FAST;
 }
 
 /* V4: a sanity bound; freshness is the challenge's job. */
@@ -166,6 +186,19 @@ static void describe_items(const struct release *r, struct audit_event *event,
     }
 }
 
+#define RECORD_DETAIL_MAX (sizeof((struct fault){0}.detail) + 96)
+
+/* The first record after requests were put off says how many: nothing else does for good. */
+static void add_put_off(const struct release *r, const char *detail, char out[RECORD_DETAIL_MAX])
+{
+    const unsigned long long put_off = r->place.put_off;
+    if (put_off == 0)
+        snprintf(out, RECORD_DETAIL_MAX, "%s", detail);
+    else
+        snprintf(out, RECORD_DETAIL_MAX, "%s%srequests of this instance put off before: %llu",
+                 detail, detail[0] == '\0' ? "" : "; ", put_off);
+}
+
 /* The record of what was decided; `code` is ERR_OK for a grant. */
 static struct audit_event describe(const struct release *r, enum err code, const char *detail,
                                    enum policy_reason override)
@@ -192,8 +225,12 @@ static struct audit_event describe(const struct release *r, enum err code, const
 static enum err record_decision(struct release *r, enum err code, const char *detail,
                                 struct fault *fault)
 {
-    const struct audit_event decided = describe(r, code, detail, REASON_GRANTED);
-    const struct audit_event over = describe(r, ERR_REFUSED, "", REASON_OVER_QUOTA);
+    char decided_detail[RECORD_DETAIL_MAX];
+    char over_detail[RECORD_DETAIL_MAX];
+    add_put_off(r, detail, decided_detail);
+    add_put_off(r, "", over_detail);
+    const struct audit_event decided = describe(r, code, decided_detail, REASON_GRANTED);
+    const struct audit_event over = describe(r, ERR_REFUSED, over_detail, REASON_OVER_QUOTA);
     const struct ledger_decision decision = {
         .revision = r->revision,
         .challenge = verified_doc_fields(r->doc)->nonce.value,
@@ -296,8 +333,20 @@ static enum err release_steps(struct release *r, struct buf *body, struct fault 
     TRY(read_document(r, fault));     /* V1 */
     TRY(check_binding(r, fault));     /* V2 */
     TRY(verify_document(r, fault));   /* V3 */
+    TRY(admit_instance(r, fault));    /* V4 */
     TRY(decide_and_record(r, fault)); /* V4, V5, V6 */
     return answer_release(r, body);   /* V7 */
+}
+
+/* The first of each burst has a line: at most one for each refusal that is recorded. */
+static void log_put_off(const struct release *r, const struct fault *fault)
+{
+    const struct bytes module_id = verified_doc_fields(r->doc)->module_id;
+    atomic_fetch_add(&r->warden->put_off, 1);
+    if (r->place.put_off == 1)
+        log_fault(LOG_LEVEL_WARN, "release.put_off", fault, "req=%s peer=%s instance=%s",
+                  LOG_Q(r->request->request_id), LOG_Q(r->request->peer),
+                  LOG_QB(refusals_instance(module_id)));
 }
 
 static void log_outcome(const struct release *r, enum err err, const struct fault *fault)
@@ -313,6 +362,10 @@ static void log_outcome(const struct release *r, enum err err, const struct faul
             log_fault(LOG_LEVEL_INFO, "release.rejected", fault, "req=%s peer=%s", id, peer);
         return;
     }
+    if (err == ERR_TOO_FAST) {
+        log_put_off(r, fault);
+        return;
+    }
     hex_encode(bytes_of(verified_doc_digest(r->doc), SHA384_LEN), digest);
     if (err == ERR_OK) {
         atomic_fetch_add(&w->granted, 1);
@@ -323,6 +376,15 @@ static void log_outcome(const struct release *r, enum err err, const struct faul
     atomic_fetch_add(&w->refused, 1);
     log_fault(err_class(err) == ERR_CLASS_DENIED ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
               "release.refused", fault, "req=%s peer=%s doc=%s", id, peer, digest);
+}
+
+/* What becomes of the refusal that was set aside in V4. */
+static enum refusals_outcome outcome_of(const struct release *r, enum err err)
+{
+    if (r->sequence == 0)
+        return REFUSALS_UNDECIDED;
+    return err != ERR_OK && err_class(err) == ERR_CLASS_DENIED ? REFUSALS_REFUSED
+                                                               : REFUSALS_GRANTED;
 }
 
 /* Redeemed challenges are kept until they expire; now and then the expired ones go.  Only
@@ -351,6 +413,8 @@ enum err release_handle(struct warden *warden, const struct warden_request *requ
     if (err != ERR_OK && fault->code != err)
         fault_set(fault, err, "%s", err_sentence(err));
     log_outcome(&r, err, fault);
+    if (r.place.admitted)
+        refusals_settle(warden->refusals, &r.place, outcome_of(&r, err));
     if (r.doc != NULL)
         purge_if_due(warden, r.now_ms);
     /* V5 tells the caller one coarse word; the request id leads an admin to the reason. */

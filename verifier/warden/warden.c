@@ -12,6 +12,7 @@
 #include "challenge.h"
 #include "common/log.h"
 #include "ledger_internal.h"
+#include "refusals.h"
 #include "verifier/clock.h"
 
 static enum err load_own_key(struct warden *w, const struct policy *policy, enum own_key_kind kind,
@@ -140,6 +141,7 @@ enum err warden_open(const struct warden_options *options, int64_t now_ms, struc
     w->started_ms = (uint64_t)now_ms;
     TRY(load_all(w, options, options->anchor, "another server runs on this store", fault));
     TRY(put_challenges_new(&w->put_challenges));
+    TRY(refusals_new(&w->refusals));
     TRY(record_server_event(w, "serve.start", now_ms, fault));
     *out = TAKE(w);
     return ERR_OK;
@@ -175,6 +177,7 @@ void warden_free(struct warden *w)
     if (w == NULL)
         return;
     put_challenges_free(w->put_challenges);
+    refusals_free(w->refusals);
     attest_trust_free(w->trust);
     ledger_free(w->ledger);
     keyring_free(w->keyring);

@@ -24,6 +24,7 @@ struct warden_options {
     struct attdoc_tolerate tolerate;
 };
 
+struct refusals;
 struct put_challenges; /* admin_secret.c: those given out and not yet used */
 
 struct warden {
@@ -33,6 +34,7 @@ struct warden {
     struct ledger *ledger;
     struct attest_trust *trust;
     struct put_challenges *put_challenges;
+    struct refusals *refusals;
     struct attdoc_tolerate tolerate;
     bool production;
     uint64_t started_ms;
@@ -41,6 +43,7 @@ struct warden {
     _Atomic uint64_t challenges;
     _Atomic uint64_t granted;
     _Atomic uint64_t refused;          /* past V3: recorded */
+    _Atomic uint64_t put_off;          /* past V3, and not decided: refusals.h */
     _Atomic uint64_t rejected;         /* before: counted here alone */
     _Atomic uint64_t rejects_logged_s; /* the second in which ... */
     _Atomic uint64_t rejects_logged;   /* ... so many were logged */
