@@ -194,6 +194,13 @@ SQLITE_TEST(wrong_types, fixture_make)
     fixture_holds(f, &f->rows);
 }
 
+static enum err scan_everything(struct fixture *f)
+{
+    CLEANUP(rows_free) struct rows found = {0};
+    struct policy_head head;
+    return f->ops->scan_policy(f->store, &head, rows_collect, &found, &f->fault);
+}
+
 /* What the schema would not allow, after the schema was changed too. */
 SQLITE_TEST(wrong_tampered_rows, fixture_make)
 {
@@ -219,13 +226,11 @@ SQLITE_TEST(wrong_tampered_rows, fixture_make)
          "UPDATE policy_head SET digest = zeroblob(32)"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        fixture_close(f);
-        tamper(f, cases[i].change);
-        ck_err(read_everything(f), ERR_STORE_TAMPERED);
+        tamper(f, cases[i].change); /* while it is open: what opening would say is another test */
+        ck_err(scan_everything(f), ERR_STORE_TAMPERED);
         demand_words(f, cases[i].words);
-        fixture_close(f);
         tamper(f, cases[i].undo);
-        ck_ok(read_everything(f));
+        ck_ok(scan_everything(f));
     }
 }
 
@@ -249,6 +254,49 @@ SQLITE_TEST(wrong_tampered_identity, fixture_make)
     }
 }
 
+/* A writer of the file rewrites what its tables are.  Without a defence the first lets the
+ * record of a release vanish without an error, the second a challenge be redeemed twice. */
+SQLITE_TEST(wrong_tampered_schema, fixture_make)
+{
+#define REWRITE(table, from, to)                                                             \
+    "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, " from ", " to \
+    ") WHERE name = '" table "'"
+    static const struct {
+        const char *plant;
+        const char *undo;
+        const char *words;
+    } cases[] = {
+        {REWRITE("audit", "'event      TEXT    NOT NULL'",
+                 "'event      TEXT    NOT NULL CHECK (event <> ''x'')'"),
+         REWRITE("audit", "' CHECK (event <> ''x'')'", "''"), "see table audit"},
+        {REWRITE("audit", "'sequence   INTEGER PRIMARY KEY'",
+                 "'sequence   INTEGER PRIMARY KEY ON CONFLICT IGNORE'"),
+         REWRITE("audit", "' ON CONFLICT IGNORE'", "''"), "see table audit"},
+        {REWRITE("redeemed", "'NOT NULL'", "'NOT NULL ON CONFLICT REPLACE'"),
+         REWRITE("redeemed", "' ON CONFLICT REPLACE'", "''"), "see table redeemed"},
+        {"CREATE TRIGGER hide AFTER INSERT ON audit BEGIN DELETE FROM audit; END",
+         "DROP TRIGGER hide", "see trigger hide"},
+        {"CREATE VIEW zzz AS SELECT 1", "DROP VIEW zzz", "see view zzz"},
+        {"CREATE UNIQUE INDEX once ON audit (event)", "DROP INDEX once", "see index once"},
+        {"CREATE TABLE notes (text TEXT)", "DROP TABLE notes", "see table notes"},
+        {"DROP INDEX audit_request", "CREATE INDEX audit_request ON audit (request_id)",
+         "see index audit_request"},
+        {"CREATE VIRTUAL TABLE spy USING dbstat", "DROP TABLE spy", "see table spy"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        fixture_close(f);
+        tamper(f, cases[i].plant);
+        ck_err(fixture_open(f), ERR_STORE_TAMPERED);
+        demand_words(f, cases[i].words);
+        tamper(f, cases[i].undo);
+        ck_ok(fixture_open(f));
+    }
+    fixture_close(f);
+    tamper(f, "ANALYZE"); /* what an administrator may well do */
+    ck_ok(fixture_open(f));
+#undef REWRITE
+}
+
 /* A planted trigger does not run: redeemed stays redeemed, recorded stays recorded. */
 SQLITE_TEST(wrong_trigger, fixture_make)
 {
@@ -262,6 +310,24 @@ SQLITE_TEST(wrong_trigger, fixture_make)
     ck_err(f->ops->check_redeemed(f->store, decision.d.challenge, &f->fault),
            ERR_CHALLENGE_REDEEMED);
     fixture_holds(f, &f->rows);
+}
+
+/* The audit log's table rewritten under an open store, so that its next record would vanish
+ * from it without an error: no record, no decision. */
+SQLITE_TEST(wrong_schema_while_open, fixture_make)
+{
+    struct decision decision;
+    struct store_outcome out = {0};
+    tamper(f, "CREATE TABLE new (sequence INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL,"
+              " request_id TEXT NOT NULL, event TEXT NOT NULL, record BLOB NOT NULL,"
+              " hash BLOB NOT NULL, UNIQUE (event) ON CONFLICT IGNORE) STRICT;"
+              "INSERT INTO new SELECT * FROM audit; DROP TABLE audit;"
+              "ALTER TABLE new RENAME TO audit");
+    decision_make(&decision, f, 1, "i-1");
+    ck_err(decision_commit(f, &decision, &out), ERR_STORE_TAMPERED);
+    demand_words(f, "dropped without an error");
+    ck_assert_uint_eq(out.sealed_count, 0);
+    ck_ok(f->ops->check_redeemed(f->store, decision.d.challenge, &f->fault));
 }
 
 /* One prepared statement cannot walk two results. */
@@ -284,4 +350,5 @@ SQLITE_TEST(wrong_statement_inside_itself, fixture_make)
 
 UNIT_MAIN("store_schema", valid_migrations, valid_migrations_complete, valid_column_order,
           valid_later_columns, wrong_later_columns, wrong_types, wrong_tampered_rows,
-          wrong_tampered_identity, wrong_trigger, wrong_statement_inside_itself)
+          wrong_tampered_identity, wrong_tampered_schema, wrong_schema_while_open, wrong_trigger,
+          wrong_statement_inside_itself)

@@ -171,7 +171,7 @@ SQLITE_TEST(wrong_file_mode, fixture_make)
     ck_assert_int_eq(open_as_nobody(f), ERR_STORE);
 }
 
-static const char *on_connect; /* SQL that every new connection runs */
+static const char *on_connect; /* SQL that every new connection to a file runs */
 static int (*on_commit)(void *);
 
 static int connected(sqlite3 *db, char **message, const struct sqlite3_api_routines *api)
@@ -179,7 +179,9 @@ static int connected(sqlite3 *db, char **message, const struct sqlite3_api_routi
     (void)api;
     if (on_commit != NULL)
         sqlite3_commit_hook(db, on_commit, NULL);
-    return on_connect == NULL ? SQLITE_OK : sqlite3_exec(db, on_connect, NULL, NULL, message);
+    const bool in_memory = sqlite3_db_filename(db, "main")[0] == '\0';
+    return on_connect == NULL || in_memory ? SQLITE_OK
+                                           : sqlite3_exec(db, on_connect, NULL, NULL, message);
 }
 
 static void hook_connections(void)

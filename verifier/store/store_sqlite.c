@@ -69,6 +69,7 @@ static enum err sqlite_open(const char *path, struct store **out, struct fault *
     TRY(sqlite_schema_check(s->writer, path, sqlite_migration_count, fault));
     TRY(set_up(s->writer, path, fault));
     TRY(sqlite_schema_migrate(s->writer, sqlite_migrations, sqlite_migration_count, fault));
+    TRY(sqlite_schema_compare(s->writer, fault));
     TRY(enforce_foreign_keys(s->writer, fault));
     TRY(sql_open(path, SQL_READ, &s->reader, fault));
     *out = &TAKE(s)->store;

@@ -54,6 +54,10 @@ MUST_CHECK enum err sqlite_schema_check(struct sql *db, const char *path, size_t
 /* The migrations that it has not had, one transaction each. */
 MUST_CHECK enum err sqlite_schema_migrate(struct sql *db, const struct sqlite_migration *migrations,
                                           size_t count, struct fault *fault);
+/* That the schema is the one that all the migrations make, to the letter: tables, indices,
+ * constraints, and nothing besides but ANALYZE's statistics.  ERR_STORE_TAMPERED names what
+ * differs. */
+MUST_CHECK enum err sqlite_schema_compare(struct sql *db, struct fault *fault);
 /* All of them in a transaction that the caller commits. */
 MUST_CHECK enum err sqlite_schema_create(struct sql_transaction *t);
 

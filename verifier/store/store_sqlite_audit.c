@@ -62,7 +62,13 @@ static enum err insert_record(struct sql_transaction *t, const struct audit_entr
     sql_bind_text(&q, bytes_of_text(entry->event));
     sql_bind_blob(&q, entry->record);
     sql_bind_blob(&q, bytes_of(entry->hash, sizeof entry->hash));
-    return sql_run(&q);
+    TRY(sql_run(&q));
+    /* The schema was compared at the start; somebody may have rewritten it since. */
+    if (sql_changes(t) != 1)
+        FAIL(t->fault, ERR_STORE_TAMPERED,
+             "audit record %llu was dropped without an error: the table was rewritten from outside",
+             (unsigned long long)entry->sequence);
+    return ERR_OK;
 }
 
 enum err sqlite_audit_add(struct sql_transaction *t, const struct audit_entry *entry)

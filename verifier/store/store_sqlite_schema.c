@@ -107,3 +107,72 @@ enum err sqlite_schema_create(struct sql_transaction *t)
         TRY(apply_migration(t, &sqlite_migrations[i], i + 1));
     return ERR_OK;
 }
+
+/* --- the schema as it should be --- */
+
+static enum err list_objects(struct sql_transaction *t, struct sql_query *q)
+{
+    return sql_prepare(t,
+                       "SELECT type || ' ' || name, tbl_name || coalesce(' ' || sql, '')"
+                       " FROM sqlite_schema"
+                       " WHERE NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')"
+                       " ORDER BY 1, 2",
+                       q);
+}
+
+/* Both are empty after the last one. */
+static enum err next_object(struct sql_query *q, struct bytes *name, struct bytes *text)
+{
+    bool row = false;
+    *name = *text = (struct bytes){0};
+    TRY(sql_step(q, &row));
+    if (!row)
+        return ERR_OK;
+    TRY(sql_column_text(q, 0, name));
+    return sql_column_text(q, 1, text);
+}
+
+/* Of two names in a sorted walk: the one that the other side lacks. */
+static struct bytes first_of(struct bytes a, struct bytes b)
+{
+    if (a.len == 0 || b.len == 0)
+        return a.len == 0 ? b : a;
+    const int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
+    return order < 0 || (order == 0 && a.len < b.len) ? a : b;
+}
+
+static enum err compare_objects(struct sql_query *found, struct sql_query *expected,
+                                struct fault *fault)
+{
+    struct bytes name, text, expected_name, expected_text;
+    do {
+        TRY(next_object(found, &name, &text));
+        TRY(next_object(expected, &expected_name, &expected_text));
+        if (!bytes_equal(name, expected_name) || !bytes_equal(text, expected_text)) {
+            const struct bytes shown = first_of(name, expected_name);
+            FAIL(fault, ERR_STORE_TAMPERED,
+                 "the database's schema is not the one that this program makes: see %.*s",
+                 (int)(shown.len < 80 ? shown.len : 80), (const char *)shown.ptr);
+        }
+    } while (name.len > 0);
+    return ERR_OK;
+}
+
+/* A writer of the file can rewrite what its tables are, too: "UNIQUE (event) ON CONFLICT
+ * IGNORE" in the audit log's would let a record vanish without an error. */
+enum err sqlite_schema_compare(struct sql *db, struct fault *fault)
+{
+    CLEANUP(sql_closep) struct sql *fresh = NULL;
+    CLEANUP(sql_end) struct sql_transaction found = {0};
+    CLEANUP(sql_end) struct sql_transaction expected = {0};
+    CLEANUP(sql_finish) struct sql_query found_objects = {0};
+    CLEANUP(sql_finish) struct sql_query expected_objects = {0};
+
+    TRY(sql_open(":memory:", SQL_WRITE, &fresh, fault));
+    TRY(sql_begin(fresh, &expected, fault));
+    TRY(sqlite_schema_create(&expected));
+    TRY(sql_begin(db, &found, fault));
+    TRY(list_objects(&expected, &expected_objects));
+    TRY(list_objects(&found, &found_objects));
+    return compare_objects(&found_objects, &expected_objects, fault);
+}
