@@ -178,7 +178,8 @@ static int append_chunk(const char *text, size_t len, void *out)
 enum err json_append(struct buf *out, const json_t *value)
 {
     const size_t before = out->len;
-    if (json_dump_callback(value, append_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+    if (json_dump_callback(value, append_chunk, out,
+                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) == 0)
         return ERR_OK;
     out->len = before;
     return ERR_NO_MEMORY;

@@ -44,7 +44,8 @@ MUST_CHECK enum err json_reader_parse(struct bytes text, json_t **out, struct fa
 MUST_CHECK enum err json_reader_object(json_t *object, const char *path, enum json_mode mode,
                                        const struct json_member *members, size_t count,
                                        struct fault *fault);
-/* Appends compact text with members in insertion order. */
+/* Appends compact text with members in insertion order, in ASCII: there is nothing in it that a
+ * terminal obeys, whoever prints it. */
 MUST_CHECK enum err json_append(struct buf *out, const json_t *value);
 
 #endif

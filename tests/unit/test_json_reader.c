@@ -244,6 +244,17 @@ START_TEST(long_depth)
 }
 END_TEST
 
+/* What a terminal would obey cannot be in it, whoever prints the answer. */
+START_TEST(valid_append_ascii)
+{
+    CLEANUP(buf_free) struct buf out = {0};
+    json_t *value = json_pack("{s:s}", "a", "\xc2\x9b\xe2\x80\xae\x1b\xc3\xa9");
+    ck_ok(json_append(&out, value));
+    json_decref(value);
+    ck_assert(bytes_equal_text(bytes_of_buf(&out), "{\"a\":\"\\u009B\\u202E\\u001B\\u00E9\"}"));
+}
+END_TEST
+
 START_TEST(valid_append)
 {
     CLEANUP(json_decrefp) json_t *object = json_object();
@@ -263,4 +274,4 @@ END_TEST
 UNIT_MAIN("json_reader", valid_all_members, valid_absent_untouched, valid_answer_unknown_ignored,
           wrong_member_unknown, no_member, wrong_null, wrong_number, wrong_types, junk_base64,
           wrong_object_kind, wrong_member_in_path, junk_text, junk_nul_bytes, valid_depth,
-          long_depth, valid_append)
+          long_depth, valid_append_ascii, valid_append)

@@ -211,7 +211,7 @@ enum err appraisal_json(const struct appraisal *a, struct buf *json)
     if (a->report.parsed)
         put(&w, object, "document", document_json(&w, a));
     put(&w, object, "checks", checks_json(&w, a));
-    char *text = w.out_of_memory ? NULL : json_dumps(object, JSON_INDENT(2));
+    char *text = w.out_of_memory ? NULL : json_dumps(object, JSON_INDENT(2) | JSON_ENSURE_ASCII);
     if (text == NULL)
         return ERR_NO_MEMORY;
     const enum err err = buf_append_format(json, "%s\n", text);

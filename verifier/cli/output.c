@@ -81,7 +81,8 @@ enum err cli_read_file(const char *path, size_t max_len, struct buf *out, struct
 
 enum err cli_print_json(const json_t *json)
 {
-    char *text = json_dumps(json, JSON_INDENT(2));
+    /* In ASCII: the same JSON, and nothing in it that a terminal obeys. */
+    char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENSURE_ASCII);
     if (text == NULL)
         return ERR_NO_MEMORY;
     puts(text);
@@ -89,22 +90,32 @@ enum err cli_print_json(const json_t *json)
     return ERR_OK;
 }
 
-/* Bytes below space and DEL; and C1 controls, which are C2 80..9F in UTF-8 and which
- * some terminals obey. */
-static bool is_control(struct bytes text, size_t i)
+/* How many bytes at the start of `text` a terminal would obey rather than show: bytes below
+ * space, and DEL; C1 controls (C2 80..9F in UTF-8); and what turns the direction of text
+ * (U+061C, U+200E, U+200F, U+202A..E, U+2066..9), so that a row reads as another one. */
+static size_t control_len(struct bytes text)
 {
-    const uint8_t c = text.ptr[i];
-    if (c < 0x20 || c == 0x7f)
-        return true;
-    const bool starts_c1 = c == 0xc2 && i + 1 < text.len && text.ptr[i + 1] < 0xa0;
-    const bool ends_c1 = i > 0 && text.ptr[i - 1] == 0xc2 && c < 0xa0;
-    return starts_c1 || ends_c1;
+    const uint8_t *c = text.ptr;
+    if (c[0] < 0x20 || c[0] == 0x7f)
+        return 1;
+    if (text.len >= 2 && ((c[0] == 0xc2 && c[1] < 0xa0) || (c[0] == 0xd8 && c[1] == 0x9c)))
+        return 2;
+    if (text.len < 3 || c[0] != 0xe2)
+        return 0;
+    const bool turns = (c[1] == 0x80 && (c[2] == 0x8e || c[2] == 0x8f)) ||
+                       (c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) ||
+                       (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9);
+    return turns ? 3 : 0;
 }
 
 void cli_print_text(struct bytes text, FILE *out)
 {
-    for (size_t i = 0; i < text.len; i++)
-        fputc(is_control(text, i) ? '?' : text.ptr[i], out);
+    while (text.len > 0) {
+        const size_t control = control_len(text);
+        const size_t step = control == 0 ? 1 : control;
+        fputc(control == 0 ? text.ptr[0] : '?', out);
+        text = bytes_of(text.ptr + step, text.len - step);
+    }
 }
 
 bool cli_has_colour(FILE *out)

@@ -29,11 +29,12 @@ enum cli_exit cli_fail(enum err code, const struct fault *fault);
 MUST_CHECK enum err cli_read_file(const char *path, size_t max_len, struct buf *out,
                                   struct fault *fault);
 
-/* One JSON text and a newline on standard output: two spaces of indent, UTF-8 as it
- * is, members in the order in which they were set.  ERR_NO_MEMORY. */
+/* One JSON text and a newline on standard output: two spaces of indent, ASCII alone (\u for
+ * the rest), members in the order in which they were set.  ERR_NO_MEMORY. */
 MUST_CHECK enum err cli_print_json(const json_t *json);
 
-/* Prints text without its control characters. */
+/* Prints text with `?` for what a terminal would obey: control characters, and marks that
+ * turn the direction of text. */
 void cli_print_text(struct bytes text, FILE *out);
 
 /* Colour for people only: a terminal, and neither NO_COLOR nor TERM=dumb. */
