@@ -159,6 +159,27 @@ START_TEST(no_value_before_break)
 }
 END_TEST
 
+/* A break that no indefinite map is waiting for. */
+START_TEST(wrong_break)
+{
+    check_refused_with(bytes_of("\xa1\xff\xf6", 3), NULL, ERR_CBOR_MALFORMED, "payload");
+    PAYLOAD(p);
+    set_raw(&p, MODULE_ID, "module_id", "\xff", 1);
+    check_refused(&p, ERR_CBOR_MALFORMED, "module_id");
+    p.indefinite = true;
+    check_refused(&p, ERR_CBOR_MALFORMED, "module_id");
+    payload_free(&p);
+    payload_init(&p);
+    encode(&p);
+    ck_ok(buf_append(&p.encoded, bytes_of("\xff", 1)));
+    check_refused_with(bytes_of_buf(&p.encoded), NULL, ERR_CBOR_TRAILING, "payload");
+    p.indefinite = true;
+    encode(&p);
+    ck_ok(buf_append(&p.encoded, bytes_of("\xff", 1))); /* one more than there are maps */
+    check_refused_with(bytes_of_buf(&p.encoded), NULL, ERR_CBOR_TRAILING, "payload");
+}
+END_TEST
+
 /* ---- keys ---- */
 
 START_TEST(no_required_field)
@@ -334,4 +355,4 @@ UNIT_MAIN("attdoc", valid_maps, valid_key_order, valid_views, valid_nitrotpm, va
           no_value_before_break, no_required_field, wrong_duplicate_key, wrong_both_kinds,
           wrong_unknown_key, long_unknown_key, valid_tolerated, wrong_tolerated,
           wrong_tolerated_pcrs, wrong_tolerated_duplicate, wrong_tolerated_known,
-          valid_fault_offset, valid_is_debug)
+          valid_fault_offset, valid_is_debug, wrong_break)

@@ -121,6 +121,8 @@ START_TEST(wrong_pcr_value)
     }
     set_raw(&p, PCRS, "pcrs", "\xa1\x03\xf6", 3);
     check_refused(&p, ERR_CBOR_TYPE, "pcrs[3]");
+    set_raw(&p, PCRS, "pcrs", "\xa1\x03\x5f\x41z\xff", 6);
+    check_refused(&p, ERR_CBOR_NOT_STRICT, "pcrs[3]");
     set_raw(&p, PCRS, "pcrs", "\xa1\x03\x60", 3);
     check_refused(&p, ERR_CBOR_TYPE, "pcrs[3]");
 }
@@ -135,6 +137,8 @@ START_TEST(wrong_certificate)
     check_refused(&p, ERR_DOC_MALFORMED, "certificate");
     set_null(&p, CERT, "certificate");
     check_refused(&p, ERR_CBOR_TYPE, "certificate");
+    set_raw(&p, CERT, "certificate", "\x5f\x41z\xff", 4); /* in chunks */
+    check_refused(&p, ERR_CBOR_NOT_STRICT, "certificate");
     set_text(&p, CERT, "certificate", "-----BEGIN CERTIFICATE-----");
     check_refused(&p, ERR_CBOR_TYPE, "certificate");
 }
@@ -153,6 +157,8 @@ START_TEST(wrong_cabundle)
     check_refused(&p, ERR_CBOR_TYPE, "cabundle");
     set_raw(&p, CABUNDLE, "cabundle", "\x9f\x41z\xff", 4);
     check_refused(&p, ERR_CBOR_NOT_STRICT, "cabundle");
+    set_raw(&p, CABUNDLE, "cabundle", "\xa1\x00\x41z", 4); /* a map */
+    check_refused(&p, ERR_CBOR_TYPE, "cabundle");
 }
 END_TEST
 

@@ -1,6 +1,8 @@
 /* The appraisal as a whole: what is trusted, in which order it is judged, what the
  * report says, and what a verified_doc holds. */
 #include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 
 #include "common/codec.h"
@@ -309,6 +311,48 @@ START_TEST(wrong_root)
 }
 END_TEST
 
+/* The chain's root under the very name of AWS's, signed by itself. */
+static void take_awss_name(struct mkdoc_chain *chain)
+{
+    BIO *pem = BIO_new_mem_buf(attest_aws_root_pem, -1);
+    X509 *aws = PEM_read_bio_X509(pem, NULL, NULL, NULL);
+    const uint8_t *der = chain->der[0].ptr;
+    X509 *ours = d2i_X509(NULL, &der, (long)chain->der[0].len);
+    uint8_t *again = NULL;
+    ck_assert(aws != NULL && ours != NULL);
+    ck_assert_int_eq(X509_set_subject_name(ours, X509_get_subject_name(aws)), 1);
+    ck_assert_int_eq(X509_set_issuer_name(ours, X509_get_subject_name(aws)), 1);
+    ck_assert_int_gt(X509_sign(ours, chain->key[0], EVP_sha384()), 0);
+    const int len = i2d_X509(ours, &again);
+    ck_assert_int_gt(len, 0);
+    chain->der[0].len = 0;
+    ck_ok(buf_append(&chain->der[0], bytes_of(again, (size_t)len)));
+    OPENSSL_free(again);
+    X509_free(ours);
+    X509_free(aws);
+    BIO_free(pem);
+}
+
+/* A root that differs from AWS's in its key alone, with a chain below it that is good. */
+START_TEST(wrong_root_of_awss_name)
+{
+    CLEANUP(fixture_free) struct fixture f = {0};
+    CLEANUP(mkdoc_chain_free) struct mkdoc_chain root = {.len = 0};
+    fixture_spec(&f);
+    ck_ok(mkdoc_chain_make(&f.spec, &root));
+    take_awss_name(&root);
+    ck_ok(mkdoc_chain_extend(&root, 1, &f.spec, &f.chain));
+    ck_ok(mkdoc_document(&f.fields, &f.chain, &f.document));
+    fixture_trust(&f, 4);
+    ck_ok(attest_verify(f.trust, bytes_of_buf(&f.document), ATTDOC_ENCLAVE, NOW_MS, NULL, NULL,
+                        NULL));
+    attest_trust_free(f.trust);
+    f.trust = NULL;
+    ck_ok(attest_trust_new(NULL, 4, NULL, &f.trust, NULL)); /* AWS's */
+    expect(&f, ATTDOC_ENCLAVE, NOW_MS, ERR_UNTRUSTED, "cabundle[0]", ATTEST_ROOT);
+}
+END_TEST
+
 START_TEST(wrong_chain)
 {
     CLEANUP(fixture_free) struct fixture f = {0};
@@ -494,4 +538,4 @@ UNIT_MAIN("attest", valid_aws_root, junk_root, wrong_root_twice, wrong_root_and_
           wrong_chain, wrong_validity, wrong_chain_signature, wrong_signature,
           wrong_signature_of_another_leaf, wrong_bit_anywhere, valid_parse_only,
           valid_tolerated_key, wrong_region_names, no_region_without_a_regional_certificate,
-          valid_check_names)
+          valid_check_names, wrong_root_of_awss_name)

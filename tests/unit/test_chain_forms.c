@@ -297,8 +297,45 @@ START_TEST(junk_point_off_the_curve)
 }
 END_TEST
 
+/* A point of the curve whose x, plus the field's prime, still fits 48 bytes. */
+static void small_point(uint8_t x[static 48], uint8_t x_and_p[static 48], uint8_t y[static 48])
+{
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_secp384r1);
+    EC_POINT *point = EC_POINT_new(group);
+    BIGNUM *p = BN_new(), *bx = BN_new(), *by = BN_new();
+    ck_assert_int_eq(EC_GROUP_get_curve(group, p, NULL, NULL, NULL), 1);
+    do
+        ck_assert_int_eq(BN_add_word(bx, 1), 1);
+    while (EC_POINT_set_compressed_coordinates(group, point, bx, 0, NULL) != 1);
+    ck_assert_int_eq(EC_POINT_get_affine_coordinates(group, point, bx, by, NULL), 1);
+    ck_assert_int_eq(BN_bn2binpad(bx, x, 48), 48);
+    ck_assert_int_eq(BN_bn2binpad(by, y, 48), 48);
+    ck_assert_int_eq(BN_add(bx, bx, p), 1);
+    ck_assert_int_eq(BN_bn2binpad(bx, x_and_p, 48), 48);
+    BN_free(by);
+    BN_free(bx);
+    BN_free(p);
+    EC_POINT_free(point);
+    EC_GROUP_free(group);
+}
+
+/* The same point written another way: one key, two certificates. */
+START_TEST(junk_point_not_reduced)
+{
+    CLEANUP(fixture_free) struct fixture f = {0};
+    uint8_t x_and_p[48];
+    fixture_make(&f);
+    uint8_t *point = find(&f, 4, bytes_of(spki_head, sizeof spki_head), 0) + sizeof spki_head;
+    small_point(point + 1, x_and_p, point + 49);
+    fixture_expect(&f, ERR_CERT_SIGNATURE, "certificate", CHAIN_SIGNATURES); /* a key as any */
+    memcpy(point + 1, x_and_p, sizeof x_and_p);
+    fixture_expect(&f, ERR_CERT_MALFORMED, "certificate", CHAIN_RULES);
+}
+END_TEST
+
 UNIT_MAIN("chain_forms", junk_certificate, no_certificate, junk_truncated, junk_trailing_byte,
           junk_length_not_shortest, junk_inner_length_not_shortest, long_inner_length,
           junk_indefinite_length, wrong_version, wrong_serial_negative, long_serial, wrong_curve,
           wrong_digest, wrong_algorithm_outside_or_inside, wrong_curve_explicit,
-          wrong_point_compressed, wrong_point_hybrid, junk_point_off_the_curve)
+          wrong_point_compressed, wrong_point_hybrid, junk_point_off_the_curve,
+          junk_point_not_reduced)

@@ -339,6 +339,28 @@ START_TEST(wrong_byte_in_a_cached_prefix)
 }
 END_TEST
 
+/* The bytes of a cached prefix, cut into certificates at another place. */
+START_TEST(wrong_border_in_a_cached_prefix)
+{
+    CLEANUP(chain_cache_freep) struct chain_cache *cache = NULL;
+    CLEANUP(fixture_free) struct fixture f = {0};
+    CLEANUP(buf_free) struct buf joined = {0};
+    ck_ok(chain_cache_new(4, &cache));
+    fixture_make(&f);
+    f.cache = cache;
+    fixture_expect_ok(&f);
+    const size_t first = f.chain.der[2].len;
+    ck_ok(buf_append(&joined, bytes_of_buf(&f.chain.der[2])));
+    ck_ok(buf_append(&joined, bytes_of_buf(&f.chain.der[3])));
+    f.doc.cabundle[2] = bytes_of(joined.ptr, first - 1);
+    f.doc.cabundle[3] = bytes_of(joined.ptr + first - 1, joined.len - first + 1);
+    fixture_expect(&f, ERR_CERT_MALFORMED, "cabundle[2]", CHAIN_RULES);
+    f.doc.cabundle[2] = bytes_of_buf(&joined); /* both in one */
+    f.doc.cabundle_len = 3;
+    fixture_expect(&f, ERR_CERT_MALFORMED, "cabundle[2]", CHAIN_RULES);
+}
+END_TEST
+
 /* Only what was verified to the leaf is kept. */
 START_TEST(no_failure_is_cached)
 {
@@ -443,4 +465,5 @@ UNIT_MAIN("chain_use", wrong_time, valid_detail_names_the_times, wrong_time_orde
           wrong_signature, wrong_signature_by_itself, junk_signature, valid_cache_hit,
           wrong_cache_size, wrong_time_of_a_cached_certificate, wrong_leaf_under_a_cached_prefix,
           wrong_prefix_is_not_confused, wrong_byte_in_a_cached_prefix, no_failure_is_cached,
-          valid_cache_forgets_the_oldest, valid_cache_holds_each_once, valid_cache_under_threads)
+          valid_cache_forgets_the_oldest, valid_cache_holds_each_once, valid_cache_under_threads,
+          wrong_border_in_a_cached_prefix)

@@ -1,4 +1,5 @@
 /* COSE_Sign1, the envelope: each test breaks one thing and demands its exact error. */
+#include "common/attdoc.h"
 #include "cose_pieces.h"
 
 /* ---- parse: tag and array ---- */
@@ -96,6 +97,20 @@ START_TEST(junk_truncated)
 }
 END_TEST
 
+/* As many as a document has room for: refused at the second, at no cost. */
+START_TEST(long_tags)
+{
+    static uint8_t tags[ATTDOC_LEN_MAX];
+    struct cose_sign1 msg;
+    struct fault fault = FAULT_NONE;
+    memset(tags, 0xd2, sizeof tags);
+    for (enum cose_profile i = 0; i < COSE_PROFILE_COUNT; i++) {
+        ck_err(cose_sign1_parse(i, bytes_of(tags, sizeof tags), &msg, &fault), ERR_COSE_MALFORMED);
+        ck_assert_uint_le(fault.offset, 1);
+    }
+}
+END_TEST
+
 /* ---- parse: headers ---- */
 
 #define KID "\x04\x50xxxxxxxxxxxxxxxx"
@@ -106,13 +121,15 @@ START_TEST(wrong_protected)
         const char *cbor;
         size_t len;
     } rows[] = {
-        {"", 0},                 /* alg unprotected, or nowhere */
-        {"\xa0", 1},             /* the same, the long way */
-        {"\xa1\x01\x27", 3},     /* EdDSA */
-        {"\xa1\x01\x38\x23", 4}, /* ES512 */
-        {"\xa1\x01\x26", 3},     /* ES256 without a kid */
-        {"\xa1\x01\x05", 3},     /* HMAC */
-        {"\xa1\x01\x00", 3},     /* reserved */
+        {"", 0},                     /* alg unprotected, or nowhere */
+        {"\xa0", 1},                 /* the same, the long way */
+        {"\xa1\x01\x27", 3},         /* EdDSA */
+        {"\xa1\x01\x38\x23", 4},     /* ES512 */
+        {"\xa1\x01\x26", 3},         /* ES256 without a kid */
+        {"\xa1\x01\x05", 3},         /* HMAC */
+        {"\xa1\x01\x00", 3},         /* reserved */
+        {"\xa1\x01\x39\x03\xe6", 5}, /* -999, unknown */
+        {"\xa1\x01\x67unknown", 10},
         {"\xa1\x01\x65"
          "ES384",
          8},                                           /* alg as text */
@@ -254,4 +271,4 @@ END_TEST
 
 UNIT_MAIN("cose_sign1", valid_pieces, valid_attestation_tagged, no_tag, wrong_head, junk_trailing,
           junk_truncated, wrong_protected, wrong_protected_type, wrong_protected_detail,
-          wrong_unprotected, wrong_payload, long_payload, wrong_signature_form)
+          wrong_unprotected, wrong_payload, long_payload, wrong_signature_form, long_tags)

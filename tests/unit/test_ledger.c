@@ -281,6 +281,28 @@ START_TEST(valid_whole_file_back)
 }
 END_TEST
 
+/* A write-ahead log laid beside a file that is as it was. */
+START_TEST(wrong_planted_wal)
+{
+    CLEANUP(fixture_free) struct warden_fixture f = {.requests = 0};
+    CLEANUP(buf_free) struct buf before = {0};
+    CLEANUP(buf_free) struct buf after = {0};
+    sqlite3 *db = NULL;
+    begin(&f);
+    read_file(f.database, &before);
+    ck_assert_int_eq(sqlite3_open(f.database, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL),
+                     SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, "UPDATE measurement SET state = 2 WHERE version = '1.4.1'",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    read_file(f.database, &after);
+    ck_assert(bytes_equal(bytes_of_buf(&before), bytes_of_buf(&after)));
+    expect_closed(&f, ERR_STORE_TAMPERED, "measurement 2", __LINE__);
+}
+END_TEST
+
 /* --- Identity and keys --- */
 
 START_TEST(wrong_identity)
@@ -337,4 +359,4 @@ END_TEST
 UNIT_MAIN("ledger", valid_untouched, wrong_settings, wrong_people, wrong_builds, wrong_secrets,
           wrong_own_keys, wrong_macs, wrong_places, wrong_hole, wrong_head, wrong_audit_end,
           wrong_older_row, wrong_older_head, wrong_older_policy, wrong_older_log,
-          valid_whole_file_back, wrong_identity, wrong_master, wrong_other_store)
+          valid_whole_file_back, wrong_identity, wrong_master, wrong_other_store, wrong_planted_wal)

@@ -66,6 +66,18 @@ START_TEST(pcr0_alone_is_ambiguous)
 }
 END_TEST
 
+/* Where it runs, or who signed it, is not what it is. */
+START_TEST(no_code)
+{
+    static const unsigned which[] = {3, 4, 8, 16};
+    for (size_t n = 0; n < ARRAY_LEN(which); n++) {
+        const struct pcr_set alone = with((struct pcr_set){0}, which[n], ones);
+        refuse(ATTDOC_ENCLAVE, false, true, &alone, ERR_MEASUREMENT_INPUT, "pcrs[0]",
+               "PCR0 is missing");
+    }
+}
+END_TEST
+
 START_TEST(no_pcrs)
 {
     const struct pcr_set none = {0};
@@ -205,4 +217,4 @@ END_TEST
 UNIT_MAIN("policy_measurement", valid_enclave, no_code_pcr, pcr0_alone_is_ambiguous, no_pcrs,
           zero_pcrs, zero_role_or_instance, wrong_index, valid_debug, debug_in_production,
           debug_nitrotpm, debug_with_code, debug_unbound, valid_nitrotpm, wrong_nitrotpm,
-          valid_state_names)
+          valid_state_names, no_code)

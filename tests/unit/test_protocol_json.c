@@ -59,6 +59,11 @@ static const struct refused {
     {"{" DOCUMENT ",\"secrets\":[]}", ERR_MALFORMED, "secrets"},
     {"{" DOCUMENT ",\"secrets\":{}}", ERR_MALFORMED, "secrets"},
     {"{" DOCUMENT ",\"secrets\":[{\"name\":\"a\"}],\"x\":1}", ERR_UNKNOWN_MEMBER, "x"},
+    /* what only the signed document may say */
+    {"{" DOCUMENT ",\"secrets\":[{\"name\":\"a\"}],\"public_key\":\"AAAA\"}", ERR_UNKNOWN_MEMBER,
+     "public_key"},
+    {"{" DOCUMENT ",\"secrets\":[{\"name\":\"a\"}],\"nonce\":\"AAAA\"}", ERR_UNKNOWN_MEMBER,
+     "nonce"},
     {"{" DOCUMENT ",\"secrets\":[{\"name\":\"a\",\"x\":1}]}", ERR_UNKNOWN_MEMBER, "secrets[0].x"},
     {"{" DOCUMENT ",\"secrets\":[{\"name\":\"a\"},\"b\"]}", ERR_MALFORMED, "secrets[1]"},
     {"{" DOCUMENT ",\"secrets\":[{\"name\":\"a\"},{}]}", ERR_MALFORMED, "secrets[1].name"},

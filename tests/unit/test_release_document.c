@@ -1,5 +1,7 @@
 /* V3 and V4 of a release.  What fails in V3 leaves nothing behind, and its challenge is as
  * good as before; what passes V3 spends its challenge and is on record, whatever comes. */
+#include <openssl/ec.h>
+
 #include "release_fixture.h"
 
 /* A chain under the fixture's root whose certificates `change` has touched. */
@@ -178,6 +180,45 @@ START_TEST(wrong_signature)
 }
 END_TEST
 
+/* (r, n - s) in the place of (r, s): as good a signature, which anybody can make. */
+static void other_signature(struct attempt *a)
+{
+    uint8_t *s = a->document.ptr + a->document.len - 48;
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_secp384r1);
+    BIGNUM *number = BN_bin2bn(s, 48, NULL);
+    ck_assert_int_eq(BN_sub(number, EC_GROUP_get0_order(group), number), 1);
+    ck_assert_int_eq(BN_bn2binpad(number, s, 48), 48);
+    BN_free(number);
+    EC_GROUP_free(group);
+}
+
+/* Other bytes, the same document: it has had its decision. */
+START_TEST(wrong_other_signature)
+{
+    FIXTURE(f);
+    for (unsigned first = 0; first < 2; first++) {
+        ATTEMPT(a);
+        char digest[2][2 * SHA384_LEN + 1];
+        if (first == 0)
+            fixture_policy(&f);
+        attempt_make(&f, &a);
+        if (first == 1)
+            other_signature(&a);
+        ck_ok(attempt_send(&f, &a));
+        json_auto_t *record = audit_newest(&f);
+        snprintf(digest[0], sizeof digest[0], "%s", text_at(record, "document.digest"));
+        other_signature(&a);
+        REJECTED(&f, &a, ERR_CHALLENGE_REDEEMED, "nonce");
+        struct cose_sign1 cose;
+        uint8_t raw[SHA384_LEN];
+        ck_ok(cose_sign1_parse(COSE_ATTESTATION, bytes_of_buf(&a.document), &cose, NULL));
+        ck_ok(digest_sha384(cose.payload, raw));
+        hex_encode(bytes_of(raw, sizeof raw), digest[1]);
+        ck_assert_str_eq(digest[0], digest[1]);
+    }
+}
+END_TEST
+
 /* --- V4 --- */
 
 static void attempt_at(struct warden_fixture *f, struct attempt *a, uint64_t timestamp_ms)
@@ -213,6 +254,20 @@ START_TEST(wrong_future)
     REFUSED(&f, &early, ERR_DOC_FUTURE, "timestamp", "");
     attempt_at(&f, &far, INT64_MAX);
     REFUSED(&f, &far, ERR_DOC_FUTURE, "timestamp", "");
+}
+END_TEST
+
+/* Seconds for milliseconds, and the reverse. */
+START_TEST(wrong_unit)
+{
+    FIXTURE(f);
+    ATTEMPT(seconds);
+    ATTEMPT(microseconds);
+    fixture_policy(&f);
+    attempt_at(&f, &seconds, NOW_MS / 1000);
+    REFUSED(&f, &seconds, ERR_DOC_STALE, "timestamp", "");
+    attempt_at(&f, &microseconds, NOW_MS * 1000);
+    REFUSED(&f, &microseconds, ERR_DOC_FUTURE, "timestamp", "");
 }
 END_TEST
 
@@ -290,4 +345,4 @@ END_TEST
 
 UNIT_MAIN("release_document", valid_other_chain, wrong_root, wrong_bundle, wrong_validity,
           wrong_chain, wrong_signature, wrong_stale, wrong_future, wrong_stale_stranger,
-          wrong_debug, valid_debug)
+          wrong_debug, valid_debug, wrong_unit, wrong_other_signature)

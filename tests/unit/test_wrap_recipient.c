@@ -273,6 +273,7 @@ START_TEST(wrong_rsa_numbers)
     ck_key_refused(rsa_of("RSA", 2056, true, "65537"), "RSA of 2056 bits");
     ck_key_refused(rsa_of("RSA", 4104, true, "65537"), "RSA of 4104 bits");
     ck_key_refused(rsa_of("RSA", 2048, false, "65537"), "RSA with an even modulus");
+    ck_key_refused(rsa_of("RSA", 2048, true, "1"), "RSA with the public exponent 1");
     ck_key_refused(rsa_of("RSA", 2048, true, "3"), "RSA with the public exponent 3");
     ck_key_refused(rsa_of("RSA", 2048, true, "65535"), "RSA with the public exponent 65535");
     ck_key_refused(rsa_of("RSA", 2048, true, "65538"), "RSA with the public exponent 65538");
@@ -318,6 +319,9 @@ START_TEST(wrong_rsa_encoding)
     other.ptr[21] = 0;
     other.ptr[3]++;
     ck_refused(bytes_of_buf(&other), "an RSA key in an encoding that is not DER");
+
+    /* PKCS #1's RSAPublicKey alone, where an SPKI belongs */
+    ck_refused(bytes_of(spki.ptr + 24, spki.len - 24), "270 bytes of something else");
 
     /* no RSAPublicKey inside */
     spki.ptr[24] = 0x31;
