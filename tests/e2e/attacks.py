@@ -5,13 +5,14 @@ part of what people are shown.
 """
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
 import unittest
 
 from enclave import SECRET, VALUE, WithEnclave, measurements
-from server import SOURCE, Store
+from server import SOURCE, Store, UnixConnection
 
 # ESC [ 2 J; CSI as one character (C1); right-to-left override and its end; DEL.
 HOSTILE = "a\x1b[2J\x9b31m\u202egnp\u202c\u2066\u200e\u061c\x7fz"
@@ -145,6 +146,39 @@ class ParentInstance(WithEnclave):
         self.assertEqual([c for c in OBEYED if c in text], [])
         self.assertNotIn("reboot", text)
         self.assertNotIn("\nvouchsafe-agent: ok", text)
+
+
+class Administration(WithEnclave):
+    def routes(self):
+        """(method, path) of the admin API, as the document of the API lists them."""
+        with open(os.path.join(SOURCE, "docs/openapi.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        for path, block in re.findall(r"^  (/v1/admin/\S+):\n((?:    .*\n|\n)+)", text, re.M):
+            for method in re.findall(r"^    (get|post):$", block, re.M):
+                yield method.upper(), path
+
+    def test_no_token(self):
+        """No route of the admin API answers whoever has no token, and none is public."""
+        routes = list(self.routes())
+        self.assertGreaterEqual(len(routes), 20)
+        for method, path in routes:
+            self.assertEqual(self.store.public(method, path)[0], 404, path)
+            self.assertEqual(self.ask(method, path), (401, "unauthenticated"), path)
+            # A body that lacks a parameter is told so before its token is looked up.
+            self.assertIn(self.ask(method, path, "0" * 64),
+                          [(401, "unauthenticated"), (400, "malformed")], path)
+
+    def ask(self, method, path, token=None):
+        connection = UnixConnection(self.store.ready["admin"])
+        body = "{}" if token and method == "POST" else None
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if body:
+            headers["Content-Type"] = "application/json"
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        problem = json.loads(answer.read())
+        connection.close()
+        return answer.status, problem["code"]
 
 
 class Environment(WithEnclave):
