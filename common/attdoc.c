@@ -1,7 +1,6 @@
 #include "attdoc.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "cbor_reader.h"
 
@@ -16,31 +15,23 @@ struct parser {
     bool have_pcrs;
     uint32_t seen;           /* bit i: row i of fields[] */
     uint64_t seen_tolerated; /* bit i: tolerate->keys[i] */
-    char path[48];           /* what r.field names inside a container */
 };
 
-/* Where the next item begins, in the document. */
-static size_t offset_of(const struct parser *p)
+/* The fault at the field that is being read. */
+static struct fault *at(const struct parser *p, size_t offset)
 {
-    return p->r.base + p->r.pos;
-}
-
-/* r.field becomes "name[index]". */
-static void enter(struct parser *p, const char *name, uint64_t index)
-{
-    snprintf(p->path, sizeof p->path, "%s[%" PRIu64 "]", name, index);
-    p->r.field = p->path;
+    return cbor_reader_fault(&p->r, offset);
 }
 
 /* A byte string of min..max bytes. */
 static enum err read_bytes(struct parser *p, size_t min, size_t max, struct bytes *out)
 {
-    const size_t offset = offset_of(p);
+    const size_t offset = p->r.pos;
     struct bytes value;
     TRY(cbor_reader_bytes(&p->r, &value));
     if (value.len < min || value.len > max)
-        FAIL(fault_at(p->r.fault, offset, "%s", p->r.field), ERR_DOC_MALFORMED,
-             "%zu bytes where %zu to %zu are allowed", value.len, min, max);
+        FAIL(at(p, offset), ERR_DOC_MALFORMED, "%zu bytes where %zu to %zu are allowed", value.len,
+             min, max);
     *out = value;
     return ERR_OK;
 }
@@ -48,8 +39,8 @@ static enum err read_bytes(struct parser *p, size_t min, size_t max, struct byte
 static enum err check_count(struct parser *p, size_t offset, uint64_t count, unsigned max)
 {
     if (count < 1 || count > max)
-        FAIL(fault_at(p->r.fault, offset, "%s", p->r.field), ERR_DOC_MALFORMED,
-             "%" PRIu64 " entries where 1 to %u are allowed", count, max);
+        FAIL(at(p, offset), ERR_DOC_MALFORMED, "%" PRIu64 " entries where 1 to %u are allowed",
+             count, max);
     return ERR_OK;
 }
 
@@ -57,22 +48,20 @@ static enum err check_count(struct parser *p, size_t offset, uint64_t count, uns
 
 static enum err read_module_id(struct parser *p)
 {
-    const size_t offset = offset_of(p);
+    const size_t offset = p->r.pos;
     TRY(cbor_reader_text(&p->r, &p->doc.module_id));
     if (p->doc.module_id.len == 0)
-        FAIL(fault_at(p->r.fault, offset, "%s", p->r.field), ERR_DOC_MALFORMED,
-             "the module's id is empty");
+        FAIL(at(p, offset), ERR_DOC_MALFORMED, "the module's id is empty");
     return ERR_OK;
 }
 
 static enum err read_digest(struct parser *p)
 {
-    const size_t offset = offset_of(p);
+    const size_t offset = p->r.pos;
     struct bytes digest;
     TRY(cbor_reader_text(&p->r, &digest));
     if (!bytes_equal_text(digest, DIGEST_NAME))
-        FAIL(fault_at(p->r.fault, offset, "%s", p->r.field), ERR_DOC_MALFORMED,
-             "expected \"" DIGEST_NAME "\", found \"%.*s\"",
+        FAIL(at(p, offset), ERR_DOC_MALFORMED, "expected \"" DIGEST_NAME "\", found \"%.*s\"",
              (int)(digest.len < 32 ? digest.len : 32), (const char *)digest.ptr);
     return ERR_OK;
 }
@@ -80,27 +69,26 @@ static enum err read_digest(struct parser *p)
 /* At most INT64_MAX, so that it can be set against a clock without overflow. */
 static enum err read_timestamp(struct parser *p)
 {
-    const size_t offset = offset_of(p);
+    const size_t offset = p->r.pos;
     TRY(cbor_reader_uint(&p->r, &p->doc.timestamp_ms));
     if (p->doc.timestamp_ms == 0 || p->doc.timestamp_ms > INT64_MAX)
-        FAIL(fault_at(p->r.fault, offset, "%s", p->r.field), ERR_DOC_MALFORMED,
-             "%" PRIu64 " is no time in milliseconds", p->doc.timestamp_ms);
+        FAIL(at(p, offset), ERR_DOC_MALFORMED, "%" PRIu64 " is no time in milliseconds",
+             p->doc.timestamp_ms);
     return ERR_OK;
 }
 
 static enum err read_pcr(struct parser *p, const char *name)
 {
-    const size_t offset = offset_of(p);
-    p->r.field = name;
+    const size_t offset = p->r.pos;
+    cbor_reader_at(&p->r, name);
     uint64_t index;
     TRY(cbor_reader_uint(&p->r, &index));
-    enter(p, name, index);
+    cbor_reader_at_entry(&p->r, name, index);
     if (index >= ATTDOC_PCR_COUNT)
-        FAIL(fault_at(p->r.fault, offset, "%s", p->r.field), ERR_DOC_MALFORMED,
-             "the index of a PCR is 0 to %d", ATTDOC_PCR_COUNT - 1);
+        FAIL(at(p, offset), ERR_DOC_MALFORMED, "the index of a PCR is 0 to %d",
+             ATTDOC_PCR_COUNT - 1);
     if (p->doc.pcr[index] != NULL)
-        FAIL(fault_at(p->r.fault, offset, "%s", p->r.field), ERR_CBOR_DUPLICATE,
-             "the PCR is there twice");
+        FAIL(at(p, offset), ERR_CBOR_DUPLICATE, "the PCR is there twice");
     struct bytes value;
     TRY(read_bytes(p, ATTDOC_PCR_LEN, ATTDOC_PCR_LEN, &value));
     p->doc.pcr[index] = value.ptr;
@@ -111,10 +99,9 @@ static enum err read_pcr(struct parser *p, const char *name)
 static enum err read_pcrs(struct parser *p, enum attdoc_kind kind)
 {
     const char *name = p->r.field;
-    const size_t offset = offset_of(p);
+    const size_t offset = p->r.pos;
     if (p->have_pcrs)
-        FAIL(fault_at(p->r.fault, offset, "%s", name), ERR_DOC_MALFORMED,
-             "both pcrs and nitrotpm_pcrs");
+        FAIL(at(p, offset), ERR_DOC_MALFORMED, "both pcrs and nitrotpm_pcrs");
     p->have_pcrs = true;
     p->doc.kind = kind;
     struct cbor_map map;
@@ -147,12 +134,12 @@ static enum err read_certificate(struct parser *p)
 static enum err read_cabundle(struct parser *p)
 {
     const char *name = p->r.field;
-    const size_t offset = offset_of(p);
+    const size_t offset = p->r.pos;
     uint64_t count;
     TRY(cbor_reader_array(&p->r, &count));
     TRY(check_count(p, offset, count, ATTDOC_BUNDLE_MAX));
     for (size_t i = 0; i < count; i++) {
-        enter(p, name, i);
+        cbor_reader_at_entry(&p->r, name, i);
         TRY(read_bytes(p, 1, ATTDOC_CERT_MAX, &p->doc.cabundle[i]));
     }
     p->doc.cabundle_len = (size_t)count;
@@ -227,7 +214,7 @@ static bool looks_like_pcrs(struct bytes key)
 static enum err fail_key(struct parser *p, size_t offset, struct bytes key, enum err code,
                          const char *what)
 {
-    FAIL(fault_at(p->r.fault, offset, "%.*s", (int)(key.len < 64 ? key.len : 64),
+    FAIL(fault_at(p->r.fault, p->r.base + offset, "%.*s", (int)(key.len < 64 ? key.len : 64),
                   (const char *)key.ptr),
          code, "%s", what);
 }
@@ -246,7 +233,7 @@ static enum err read_unknown(struct parser *p, size_t offset, struct bytes key,
         if ((p->seen_tolerated & bit) != 0)
             return fail_key(p, offset, key, ERR_CBOR_DUPLICATE, "the key is there twice");
         p->seen_tolerated |= bit;
-        p->r.field = tolerate->keys[i];
+        cbor_reader_at(&p->r, tolerate->keys[i]);
         return cbor_reader_skip(&p->r, TOLERATED_DEPTH);
     }
     return fail_key(p, offset, key, ERR_DOC_UNKNOWN_FIELD,
@@ -257,8 +244,8 @@ static enum err read_unknown(struct parser *p, size_t offset, struct bytes key,
 
 static enum err read_entry(struct parser *p, const struct attdoc_tolerate *tolerate)
 {
-    const size_t offset = offset_of(p);
-    p->r.field = "payload";
+    const size_t offset = p->r.pos;
+    cbor_reader_at(&p->r, "payload");
     struct bytes key;
     TRY(cbor_reader_text(&p->r, &key));
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
@@ -268,7 +255,7 @@ static enum err read_entry(struct parser *p, const struct attdoc_tolerate *toler
         if ((p->seen & bit) != 0)
             return fail_key(p, offset, key, ERR_CBOR_DUPLICATE, "the key is there twice");
         p->seen |= bit;
-        p->r.field = fields[i].name;
+        cbor_reader_at(&p->r, fields[i].name);
         return fields[i].read(p);
     }
     return read_unknown(p, offset, key, tolerate);
@@ -296,14 +283,14 @@ enum err attdoc_parse(struct bytes payload, size_t offset, const struct attdoc_t
     TRY(cbor_reader_map(&p.r, true, &map));
     p.doc.map_indefinite = map.indefinite;
     for (;;) {
-        p.r.field = "payload";
+        cbor_reader_at(&p.r, "payload");
         bool more;
         TRY(cbor_reader_map_more(&p.r, &map, &more));
         if (!more)
             break;
         TRY(read_entry(&p, tolerate));
     }
-    p.r.field = "payload";
+    cbor_reader_at(&p.r, "payload");
     TRY(cbor_reader_end(&p.r));
     TRY(check_complete(&p));
     *out = p.doc;

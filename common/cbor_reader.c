@@ -158,10 +158,12 @@ static const struct cbor_callbacks callbacks = {
     .indef_break = cbor_null_indef_break_callback,
 };
 
-/* The place of an error: the caller's field, `offset` counted from its input's start. */
-static struct fault *at(const struct cbor_reader *r, size_t offset)
+struct fault *cbor_reader_fault(const struct cbor_reader *r, size_t offset)
 {
-    return fault_at(r->fault, r->base + offset, "%s", r->field != NULL ? r->field : "");
+    const char *field = r->field != NULL ? r->field : "";
+    if (r->indexed)
+        return fault_at(r->fault, r->base + offset, "%s[%" PRIu64 "]", field, r->index);
+    return fault_at(r->fault, r->base + offset, "%s", field);
 }
 
 static const char *kind_name(enum cbor_kind kind)
@@ -190,15 +192,18 @@ static const char *kind_name(enum cbor_kind kind)
 static enum err split_head(const struct cbor_reader *r, struct head *out)
 {
     if (r->pos >= r->in.len)
-        FAIL(at(r, r->pos), ERR_CBOR_MALFORMED, "the input ends where an item is expected");
+        FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_MALFORMED,
+             "the input ends where an item is expected");
     const uint8_t initial = r->in.ptr[r->pos];
     struct head head = {.offset = r->pos, .len = 1, .major = initial >> 5, .info = initial & 0x1f};
     if (head.info > AI_EIGHT_BYTES && head.info < AI_INDEFINITE)
-        FAIL(at(r, r->pos), ERR_CBOR_MALFORMED, "0x%02x is a reserved initial byte", initial);
+        FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_MALFORMED, "0x%02x is a reserved initial byte",
+             initial);
     if (head.info >= AI_ONE_BYTE && head.info <= AI_EIGHT_BYTES)
         head.len += (size_t)1 << (head.info - AI_ONE_BYTE);
     if (head.len > r->in.len - r->pos)
-        FAIL(at(r, r->pos), ERR_CBOR_MALFORMED, "the input ends inside an item's head");
+        FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_MALFORMED,
+             "the input ends inside an item's head");
     *out = head;
     return ERR_OK;
 }
@@ -210,21 +215,25 @@ static enum err read_indefinite(const struct cbor_reader *r, const struct head *
     switch (head->major) {
     case MAJOR_BYTES:
     case MAJOR_TEXT:
-        FAIL(at(r, head->offset), ERR_CBOR_NOT_STRICT, "a string of indefinite length");
+        FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
+             "a string of indefinite length");
     case MAJOR_ARRAY:
-        FAIL(at(r, head->offset), ERR_CBOR_NOT_STRICT, "an array of indefinite length");
+        FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
+             "an array of indefinite length");
     case MAJOR_MAP:
         if (allow != ALLOW_INDEFINITE_MAP)
-            FAIL(at(r, head->offset), ERR_CBOR_NOT_STRICT, "a map of indefinite length");
+            FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
+                 "a map of indefinite length");
         *out = (struct cbor_item){.kind = CBOR_KIND_MAP, .indefinite = true};
         return ERR_OK;
     case MAJOR_SIMPLE:
         if (allow != ALLOW_BREAK)
-            FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "a break where an item is expected");
+            FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
+                 "a break where an item is expected");
         *out = (struct cbor_item){.kind = CBOR_KIND_BREAK};
         return ERR_OK;
     default:
-        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED,
+        FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
              "a number or a tag cannot be of indefinite length");
     }
 }
@@ -251,10 +260,11 @@ static enum err decode_head(const struct cbor_reader *r, const struct head *head
         result = cbor_stream_decode(left.ptr, left.len, &callbacks, &decoded);
     }
     if (result.status == CBOR_DECODER_NEDATA)
-        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "the input ends inside a string");
+        FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
+             "the input ends inside a string");
     if (result.status != CBOR_DECODER_FINISHED || !decoded.done ||
         result.read != head->len + decoded.string.len)
-        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "not a CBOR item");
+        FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED, "not a CBOR item");
     *out = decoded;
     return ERR_OK;
 }
@@ -270,8 +280,8 @@ static enum err classify_simple(const struct cbor_reader *r, const struct head *
         [23] = CBOR_KIND_UNDEFINED,
     };
     if (head->info == AI_ONE_BYTE && decoded->value < SIMPLE_MIN)
-        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "simple value %" PRIu64 " in two bytes",
-             decoded->value);
+        FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
+             "simple value %" PRIu64 " in two bytes", decoded->value);
     const bool is_named = decoded->value >= 20 && decoded->value < ARRAY_LEN(named);
     decoded->kind = is_named ? named[decoded->value] : CBOR_KIND_SIMPLE;
     return ERR_OK;
@@ -283,13 +293,13 @@ static enum err check_count(const struct cbor_reader *r, const struct head *head
 {
     const size_t left = r->in.len - head->offset - head->len;
     if (decoded->kind == CBOR_KIND_ARRAY && decoded->value > left)
-        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED,
+        FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
              "an array of %" PRIu64 " entries in %zu bytes", decoded->value, left);
     if (decoded->kind == CBOR_KIND_MAP && decoded->value > left / 2)
-        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "a map of %" PRIu64 " entries in %zu bytes",
-             decoded->value, left);
+        FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
+             "a map of %" PRIu64 " entries in %zu bytes", decoded->value, left);
     if (decoded->kind == CBOR_KIND_TAG && left == 0)
-        FAIL(at(r, head->offset), ERR_CBOR_MALFORMED, "the input ends after a tag");
+        FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED, "the input ends after a tag");
     return ERR_OK;
 }
 
@@ -307,7 +317,7 @@ static enum err check_shortest(const struct cbor_reader *r, const struct head *h
                             : value <= UINT32_MAX ? 5
                                                   : HEAD_LEN_MAX;
     if (head->len != shortest)
-        FAIL(at(r, head->offset), ERR_CBOR_NOT_STRICT,
+        FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
              "%" PRIu64 " written in %zu bytes instead of %zu", value, head->len, shortest);
     return ERR_OK;
 }
@@ -331,8 +341,8 @@ static enum err read_item(const struct cbor_reader *r, enum allowance allow, str
         TRY(check_count(r, &head, &decoded));
         TRY(check_shortest(r, &head, &decoded));
         if (decoded.kind == CBOR_KIND_TEXT && !utf8_valid(decoded.string))
-            FAIL(at(r, head.offset), ERR_UTF8, "a text string of %zu bytes is not UTF-8",
-                 decoded.string.len);
+            FAIL(cbor_reader_fault(r, head.offset), ERR_UTF8,
+                 "a text string of %zu bytes is not UTF-8", decoded.string.len);
         item = (struct cbor_item){
             .kind = decoded.kind, .value = decoded.value, .string = decoded.string};
     }
@@ -350,7 +360,7 @@ static enum err read_kind(struct cbor_reader *r, enum cbor_kind kind, enum allow
     struct cbor_item item = {0};
     TRY(read_item(r, allow, &item, &next));
     if (item.kind != kind)
-        FAIL(at(r, r->pos), ERR_CBOR_TYPE, "expected %s, found %s", kind_name(kind),
+        FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_TYPE, "expected %s, found %s", kind_name(kind),
              kind_name(item.kind));
     r->pos = next;
     *out = item;
@@ -361,6 +371,19 @@ void cbor_reader_init(struct cbor_reader *r, struct bytes in, size_t base, const
                       struct fault *fault)
 {
     *r = (struct cbor_reader){.in = in, .base = base, .field = field, .fault = fault};
+}
+
+void cbor_reader_at(struct cbor_reader *r, const char *field)
+{
+    r->field = field;
+    r->indexed = false;
+}
+
+void cbor_reader_at_entry(struct cbor_reader *r, const char *field, uint64_t index)
+{
+    r->field = field;
+    r->indexed = true;
+    r->index = index;
 }
 
 enum err cbor_reader_next(struct cbor_reader *r, struct cbor_item *out)
@@ -388,7 +411,7 @@ enum err cbor_reader_bool(struct cbor_reader *r, bool *out)
     struct cbor_item item = {0};
     TRY(read_item(r, ALLOW_NOTHING, &item, &next));
     if (item.kind != CBOR_KIND_TRUE && item.kind != CBOR_KIND_FALSE)
-        FAIL(at(r, r->pos), ERR_CBOR_TYPE, "expected true or false, found %s",
+        FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_TYPE, "expected true or false, found %s",
              kind_name(item.kind));
     r->pos = next;
     *out = item.kind == CBOR_KIND_TRUE;
@@ -450,7 +473,7 @@ enum err cbor_reader_expect_array(struct cbor_reader *r, uint64_t count)
     uint64_t found = 0;
     TRY(cbor_reader_array(&ahead, &found));
     if (found != count)
-        FAIL(at(r, r->pos), ERR_CBOR_TYPE,
+        FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_TYPE,
              "expected an array of %" PRIu64 " entries, found one of %" PRIu64, count, found);
     r->pos = ahead.pos;
     return ERR_OK;
@@ -462,7 +485,8 @@ enum err cbor_reader_expect_uint(struct cbor_reader *r, uint64_t value)
     uint64_t found = 0;
     TRY(cbor_reader_uint(&ahead, &found));
     if (found != value)
-        FAIL(at(r, r->pos), ERR_CBOR_TYPE, "expected %" PRIu64 ", found %" PRIu64, value, found);
+        FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_TYPE, "expected %" PRIu64 ", found %" PRIu64,
+             value, found);
     r->pos = ahead.pos;
     return ERR_OK;
 }
@@ -480,7 +504,8 @@ static enum err skip_items(struct cbor_reader *r, uint64_t count, unsigned depth
         if (item.kind != CBOR_KIND_ARRAY && item.kind != CBOR_KIND_MAP)
             continue;
         if (depth == 0)
-            FAIL(at(r, offset), ERR_CBOR_NOT_STRICT, "containers are nested too deep");
+            FAIL(cbor_reader_fault(r, offset), ERR_CBOR_NOT_STRICT,
+                 "containers are nested too deep");
         TRY(skip_items(r, item.kind == CBOR_KIND_MAP ? 2 * item.value : item.value, depth - 1));
     }
     return ERR_OK;
@@ -497,6 +522,7 @@ enum err cbor_reader_skip(struct cbor_reader *r, unsigned depth)
 enum err cbor_reader_end(struct cbor_reader *r)
 {
     if (r->pos != r->in.len)
-        FAIL(at(r, r->pos), ERR_CBOR_TRAILING, "%zu bytes follow", r->in.len - r->pos);
+        FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_TRAILING, "%zu bytes follow",
+             r->in.len - r->pos);
     return ERR_OK;
 }

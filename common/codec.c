@@ -117,14 +117,16 @@ static const struct utf8_row {
     uint8_t first_min, first_max, second_min, second_max;
     size_t len;
 } utf8_rows[] = {
-    {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-    {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-    {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+    {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
 };
 
 /* The length of the character that `p` begins with, 0 where it is none. */
 static size_t utf8_char_len(const uint8_t *p, size_t left)
 {
+    if (p[0] < 0x80) /* most are */
+        return 1;
     const struct utf8_row *row = NULL;
     for (size_t i = 0; i < ARRAY_LEN(utf8_rows); i++) {
         if (p[0] >= utf8_rows[i].first_min && p[0] <= utf8_rows[i].first_max)
@@ -132,7 +134,7 @@ static size_t utf8_char_len(const uint8_t *p, size_t left)
     }
     if (row == NULL || row->len > left)
         return 0;
-    if (row->len > 1 && (p[1] < row->second_min || p[1] > row->second_max))
+    if (p[1] < row->second_min || p[1] > row->second_max)
         return 0;
     for (size_t i = 2; i < row->len; i++) {
         if ((p[i] & 0xc0) != 0x80)

@@ -145,7 +145,7 @@ static enum err fail_protected(struct cbor_reader *r, const struct profile *p, s
 static enum err read_protected(struct cbor_reader *r, const struct profile *p,
                                struct cose_sign1 *msg)
 {
-    r->field = "cose.protected";
+    cbor_reader_at(r, "cose.protected");
     struct bytes header;
     TRY(cbor_reader_bytes(r, &header));
     if (header.len != header_len_of(p) || memcmp(header.ptr, p->header, p->header_len) != 0)
@@ -160,7 +160,7 @@ static enum err read_protected(struct cbor_reader *r, const struct profile *p,
  * unprotected parameters, no genuine document has any. */
 static enum err read_unprotected(struct cbor_reader *r)
 {
-    r->field = "cose.unprotected";
+    cbor_reader_at(r, "cose.unprotected");
     const size_t offset = r->base + r->pos;
     struct cbor_map map;
     TRY(cbor_reader_map(r, false, &map));
@@ -172,7 +172,7 @@ static enum err read_unprotected(struct cbor_reader *r)
 
 static enum err read_payload(struct cbor_reader *r, const struct profile *p, struct cose_sign1 *msg)
 {
-    r->field = "cose.payload";
+    cbor_reader_at(r, "cose.payload");
     struct cbor_item item;
     TRY(cbor_reader_peek(r, &item));
     if (item.kind == CBOR_KIND_NULL)
@@ -194,7 +194,7 @@ static enum err read_payload(struct cbor_reader *r, const struct profile *p, str
 static enum err read_signature(struct cbor_reader *r, const struct profile *p,
                                struct cose_sign1 *msg)
 {
-    r->field = "cose.signature";
+    cbor_reader_at(r, "cose.signature");
     const size_t offset = r->base + r->pos;
     const size_t expected = 2 * curves[p->curve].len;
     struct bytes signature;
@@ -219,7 +219,7 @@ enum err cose_sign1_parse(enum cose_profile profile, struct bytes in, struct cos
     TRY(read_unprotected(&r));
     TRY(read_payload(&r, p, &msg));
     TRY(read_signature(&r, p, &msg));
-    r.field = "cose";
+    cbor_reader_at(&r, "cose");
     TRY(cbor_reader_end(&r));
 
     *out = msg;

@@ -35,7 +35,7 @@ static enum err read_head(struct cbor_reader *r, uint64_t keys)
     if (map.left != keys)
         FAIL(at(r, 0), ERR_CBOR_TYPE, "a map of %" PRIu64 " keys, must be %" PRIu64, map.left,
              keys);
-    r->field = "version";
+    cbor_reader_at(r, "version");
     TRY(cbor_reader_expect_uint(r, 1));
     const size_t start = r->pos;
     uint64_t version = 0;
@@ -48,7 +48,7 @@ static enum err read_head(struct cbor_reader *r, uint64_t keys)
 
 static enum err read_key(struct cbor_reader *r, uint64_t key, const char *field)
 {
-    r->field = field;
+    cbor_reader_at(r, field);
     return cbor_reader_expect_uint(r, key);
 }
 
