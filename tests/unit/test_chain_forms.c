@@ -88,26 +88,35 @@ START_TEST(junk_length_not_shortest)
 }
 END_TEST
 
-/* The same inside, where OpenSSL would not mind either: the serial's 02 10 as 02 81 10
- * and 02 82 00 10, all lengths around it put right. */
+/* The same inside, where OpenSSL would not mind either: the serial's 02 10 as 02 81 10 and
+ * 02 82 00 10, the notBefore's 17 0d as 17 81 0d; all lengths around it put right. */
 START_TEST(junk_inner_length_not_shortest)
 {
-    static const struct bytes heads[] = {{(const uint8_t *)"\x81", 1},
-                                         {(const uint8_t *)"\x82\x00", 2}};
-    for (size_t h = 0; h < ARRAY_LEN(heads); h++) {
+    static const struct {
+        struct bytes pattern; /* up to the length */
+        struct bytes head;
+        bool in_sequence; /* whose length is the pattern's second byte */
+    } rows[] = {
+        {{(const uint8_t *)"\x02\x01\x02\x02", 4}, {(const uint8_t *)"\x81", 1}, false},
+        {{(const uint8_t *)"\x02\x01\x02\x02", 4}, {(const uint8_t *)"\x82\x00", 2}, false},
+        {{(const uint8_t *)"\x30\x1e\x17", 3}, {(const uint8_t *)"\x81", 1}, true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         CLEANUP(fixture_free) struct fixture f = {0};
         CLEANUP(buf_free) struct buf ber = {0};
         fixture_make(&f);
         const struct buf *der = &f.chain.der[4];
-        const uint8_t *len_at = find(&f, 4, bytes_of("\x02\x01\x02\x02\x10", 5), 0) + 4;
-        const size_t before = (size_t)(len_at - der->ptr);
+        const size_t before =
+            (size_t)(find(&f, 4, rows[i].pattern, 0) - der->ptr) + rows[i].pattern.len;
         ck_ok(buf_append(&ber, bytes_of(der->ptr, before)));
-        ck_ok(buf_append(&ber, heads[h]));
-        ck_ok(buf_append(&ber, bytes_of(len_at, der->len - before)));
+        ck_ok(buf_append(&ber, rows[i].head));
+        ck_ok(buf_append(&ber, bytes_of(der->ptr + before, der->len - before)));
+        if (rows[i].in_sequence)
+            ber.ptr[before - rows[i].pattern.len + 1] += (uint8_t)rows[i].head.len;
         for (size_t at = 0; at <= 4; at += 4) { /* Certificate, TBSCertificate: 30 82 xx xx */
             ck_assert_uint_eq(ber.ptr[at + 1], 0x82);
             const unsigned len =
-                (unsigned)(ber.ptr[at + 2] << 8 | ber.ptr[at + 3]) + (unsigned)heads[h].len;
+                (unsigned)(ber.ptr[at + 2] << 8 | ber.ptr[at + 3]) + (unsigned)rows[i].head.len;
             ber.ptr[at + 2] = (uint8_t)(len >> 8);
             ber.ptr[at + 3] = (uint8_t)len;
         }
@@ -118,6 +127,52 @@ START_TEST(junk_inner_length_not_shortest)
         f.doc.certificate = bytes_of_buf(&ber);
         fixture_expect(&f, ERR_CERT_MALFORMED, "certificate", CHAIN_RULES);
     }
+}
+END_TEST
+
+/* What OpenSSL takes inside a certificate and DER does not write, in place: TRUE as 01, a
+ * string of a type that no Name here has, a bit string with unused bits. */
+START_TEST(junk_inner_form)
+{
+    static const struct {
+        const char *pattern;
+        size_t len, at;
+        uint8_t value;
+        bool last; /* of two that match */
+    } rows[] = {
+        {"\x06\x03\x55\x1d\x13\x01\x01\xff", 8, 7, 0x01, false},
+        {"\x06\x03\x55\x04\x03\x0c", 6, 5, 0x14, false}, /* the issuer's CN, T61String */
+        {"\x06\x03\x55\x04\x03\x0c", 6, 5, 0x14, true},  /* the subject's */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(fixture_free) struct fixture f = {0};
+        fixture_make(&f);
+        const struct bytes pattern = bytes_of(rows[i].pattern, rows[i].len);
+        find(&f, 4, pattern, rows[i].last ? 1 : 0)[rows[i].at] = rows[i].value;
+        const uint8_t *end = f.chain.der[4].ptr;
+        X509 *x = d2i_X509(NULL, &end, (long)f.chain.der[4].len);
+        ck_assert_msg(x != NULL, "OpenSSL refuses it: the test tests nothing");
+        X509_free(x);
+        fixture_expect(&f, ERR_CERT_MALFORMED, "certificate", CHAIN_RULES);
+    }
+    CLEANUP(fixture_free) struct fixture f = {0};
+    fixture_make(&f);
+    uint8_t *signature = find(&f, 4, bytes_of(alg_oid, sizeof alg_oid), 1) + sizeof alg_oid;
+    ck_assert_uint_eq(signature[0], 0x03);
+    ck_assert_uint_eq(signature[2], 0);
+    signature[2] = 1;
+    fixture_expect(&f, ERR_CERT_MALFORMED, "certificate", CHAIN_RULES);
+}
+END_TEST
+
+START_TEST(wrong_serial_padded)
+{
+    CLEANUP(fixture_free) struct fixture f = {0};
+    fixture_make(&f);
+    uint8_t *serial = find(&f, 4, bytes_of("\x02\x01\x02\x02\x10", 5), 0) + 5;
+    serial[0] = 0;
+    serial[1] = 0x7f;
+    fixture_expect(&f, ERR_CERT_MALFORMED, "certificate", CHAIN_RULES);
 }
 END_TEST
 
@@ -334,8 +389,8 @@ START_TEST(junk_point_not_reduced)
 END_TEST
 
 UNIT_MAIN("chain_forms", junk_certificate, no_certificate, junk_truncated, junk_trailing_byte,
-          junk_length_not_shortest, junk_inner_length_not_shortest, long_inner_length,
-          junk_indefinite_length, wrong_version, wrong_serial_negative, long_serial, wrong_curve,
-          wrong_digest, wrong_algorithm_outside_or_inside, wrong_curve_explicit,
-          wrong_point_compressed, wrong_point_hybrid, junk_point_off_the_curve,
-          junk_point_not_reduced)
+          junk_length_not_shortest, junk_inner_length_not_shortest, junk_inner_form,
+          wrong_serial_padded, long_inner_length, junk_indefinite_length, wrong_version,
+          wrong_serial_negative, long_serial, wrong_curve, wrong_digest,
+          wrong_algorithm_outside_or_inside, wrong_curve_explicit, wrong_point_compressed,
+          wrong_point_hybrid, junk_point_off_the_curve, junk_point_not_reduced)

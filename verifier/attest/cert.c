@@ -6,13 +6,7 @@
 
 #include "common/openssl_cleanup.h"
 #include "common/spki.h"
-
-enum {
-    TAG_INTEGER = 0x02,
-    TAG_BIT_STRING = 0x03,
-    TAG_SEQUENCE = 0x30,
-    TAG_EXTENSIONS = 0xa3, /* [3] EXPLICIT */
-};
+#include "der.h"
 
 /* [0] EXPLICIT INTEGER 2: X.509 v3. */
 static const uint8_t version_3[] = {0xa0, 0x03, 0x02, 0x01, 0x02};
@@ -31,47 +25,29 @@ struct fields {
     struct bytes outer_alg;
 };
 
-/* Takes one DER element off the front: this tag, a definite length in its shortest
- * form.  `whole` includes the head; either result may be NULL. */
-static bool der_take(struct bytes *in, uint8_t tag, struct bytes *whole, struct bytes *content)
-{
-    if (in->len < 2 || in->ptr[0] != tag)
-        return false;
-    size_t head = 2;
-    size_t len = in->ptr[1];
-    if (len == 0x81 && in->len >= 3) {
-        head = 3;
-        len = in->ptr[2];
-        if (len < 0x80)
-            return false;
-    } else if (len == 0x82 && in->len >= 4) {
-        head = 4;
-        len = (size_t)in->ptr[2] << 8 | in->ptr[3];
-        if (len < 0x100)
-            return false;
-    } else if (len >= 0x80) {
-        return false;
-    }
-    if (len > in->len - head)
-        return false;
-    if (whole != NULL)
-        *whole = bytes_of(in->ptr, head + len);
-    if (content != NULL)
-        *content = bytes_of(in->ptr + head, len);
-    *in = bytes_of(in->ptr + head + len, in->len - head - len);
-    return true;
-}
-
 /* RFC 5280 section 4.1.  Unique identifiers, which nothing uses, are not known here. */
 static bool take_tbs_fields(struct bytes tbs, struct fields *out)
 {
-    return der_take(&tbs, TAG_INTEGER, NULL, &out->serial) &&
-           der_take(&tbs, TAG_SEQUENCE, &out->inner_alg, NULL) &&
-           der_take(&tbs, TAG_SEQUENCE, &out->issuer, NULL) &&
-           der_take(&tbs, TAG_SEQUENCE, NULL, NULL) && /* validity: read_validity */
-           der_take(&tbs, TAG_SEQUENCE, &out->subject, NULL) &&
-           der_take(&tbs, TAG_SEQUENCE, &out->spki, NULL) &&
-           (tbs.len == 0 || der_take(&tbs, TAG_EXTENSIONS, NULL, NULL)) && tbs.len == 0;
+    struct bytes issuer;
+    struct bytes validity;
+    struct bytes subject;
+    struct bytes extensions;
+    return der_take(&tbs, DER_INTEGER, NULL, &out->serial) &&
+           der_take(&tbs, DER_SEQUENCE, &out->inner_alg, NULL) &&
+           der_take(&tbs, DER_SEQUENCE, &out->issuer, &issuer) && der_is_name(issuer) &&
+           der_take(&tbs, DER_SEQUENCE, NULL, &validity) && der_is_validity(validity) &&
+           der_take(&tbs, DER_SEQUENCE, &out->subject, &subject) && der_is_name(subject) &&
+           der_take(&tbs, DER_SEQUENCE, &out->spki, NULL) &&
+           (tbs.len == 0 ||
+            (der_take(&tbs, DER_EXTENSIONS, NULL, &extensions) && der_is_extensions(extensions))) &&
+           tbs.len == 0;
+}
+
+/* X.690 section 8.6: whole octets, as an ECDSA signature has them. */
+static bool take_signature(struct bytes *in)
+{
+    struct bytes content;
+    return der_take(in, DER_BIT_STRING, NULL, &content) && content.len > 0 && content.ptr[0] == 0;
 }
 
 static enum err take_fields(struct bytes der, const char *field, struct fields *out,
@@ -80,10 +56,10 @@ static enum err take_fields(struct bytes der, const char *field, struct fields *
     struct bytes in = der;
     struct bytes cert;
     struct bytes tbs;
-    if (!der_take(&in, TAG_SEQUENCE, NULL, &cert) || in.len != 0 ||
-        !der_take(&cert, TAG_SEQUENCE, NULL, &tbs) ||
-        !der_take(&cert, TAG_SEQUENCE, &out->outer_alg, NULL) ||
-        !der_take(&cert, TAG_BIT_STRING, NULL, NULL) || cert.len != 0)
+    if (!der_take(&in, DER_SEQUENCE, NULL, &cert) || in.len != 0 ||
+        !der_take(&cert, DER_SEQUENCE, NULL, &tbs) ||
+        !der_take(&cert, DER_SEQUENCE, &out->outer_alg, NULL) || !take_signature(&cert) ||
+        cert.len != 0)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "not one whole DER certificate in %zu bytes", der.len);
     if (tbs.len < sizeof version_3 || memcmp(tbs.ptr, version_3, sizeof version_3) != 0)
@@ -94,6 +70,14 @@ static enum err take_fields(struct bytes der, const char *field, struct fields *
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "not the fields of an X.509 v3 certificate in strict DER");
     return ERR_OK;
+}
+
+/* X.690 section 8.3.2: a zero in front only where the number would be negative without. */
+static bool serial_has_form(struct bytes serial)
+{
+    if (serial.len == 0 || serial.len > CERT_SERIAL_MAX || serial.ptr[0] >= 0x80)
+        return false;
+    return serial.len == 1 || serial.ptr[0] != 0 || serial.ptr[1] >= 0x80;
 }
 
 static enum err check_fields(const struct fields *fields, const char *field, struct fault *fault)
@@ -107,9 +91,9 @@ static enum err check_fields(const struct fields *fields, const char *field, str
     if (!spki_has_form(fields->spki, &spki_p384) || fields->spki.ptr[spki_p384.prefix.len] != 0x04)
         FAIL(fault, ERR_CERT_ALGORITHM,
              "the public key is not an uncompressed point on the named curve P-384");
-    if (fields->serial.len == 0 || fields->serial.len > CERT_SERIAL_MAX ||
-        fields->serial.ptr[0] >= 0x80)
-        FAIL(fault, ERR_CERT_MALFORMED, "the serial number is negative or longer than %d bytes",
+    if (!serial_has_form(fields->serial))
+        FAIL(fault, ERR_CERT_MALFORMED,
+             "the serial number is negative, not in its shortest form or longer than %d bytes",
              CERT_SERIAL_MAX);
     /* 30 00 is a Name of no parts. */
     if (fields->issuer.len <= 2 || fields->subject.len <= 2)

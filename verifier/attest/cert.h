@@ -1,7 +1,7 @@
 /* One certificate of a chain, in the one form that Nitro certificates have.
  *
  * What can be decided from the bytes is decided before OpenSSL sees them: strict DER
- * down to the fields of the TBSCertificate, version 3, ecdsa-with-SHA384 inside and
+ * (der.h) of the whole but for the values of extensions, version 3, ecdsa-with-SHA384 inside and
  * outside, a key on the *named* curve P-384 (so that explicit parameters never reach
  * curve arithmetic).  Then d2i_X509 and the extensions.  It trusts nothing and judges
  * no relation between certificates: that is chain.c (docs/DESIGN.md section 4, "Chain"). */
