@@ -7,7 +7,8 @@
 /* How deep the value of a tolerated key may nest: it is passed over, not read. */
 #define TOLERATED_DEPTH 4
 
-#define DIGEST_NAME "SHA384"
+#define DIGEST_NAME   "SHA384"
+#define KEY_SHOWN_MAX 64 /* bytes of an unknown key that an error shows */
 
 struct parser {
     struct cbor_reader r;
@@ -211,12 +212,16 @@ static bool looks_like_pcrs(struct bytes key)
     return false;
 }
 
+/* The field is the key itself; a NUL in it must not hide what follows. */
 static enum err fail_key(struct parser *p, size_t offset, struct bytes key, enum err code,
                          const char *what)
 {
-    FAIL(fault_at(p->r.fault, p->r.base + offset, "%.*s", (int)(key.len < 64 ? key.len : 64),
-                  (const char *)key.ptr),
-         code, "%s", what);
+    char name[KEY_SHOWN_MAX + 1];
+    const size_t len = key.len < KEY_SHOWN_MAX ? key.len : KEY_SHOWN_MAX;
+    for (size_t i = 0; i < len; i++)
+        name[i] = key.ptr[i] != '\0' ? (char)key.ptr[i] : '?';
+    name[len] = '\0';
+    FAIL(fault_at(p->r.fault, p->r.base + offset, "%s", name), code, "%s", what);
 }
 
 static enum err read_unknown(struct parser *p, size_t offset, struct bytes key,

@@ -241,6 +241,17 @@ START_TEST(long_unknown_key)
 }
 END_TEST
 
+/* What no line of a log can hold is a question mark in it, a NUL as well. */
+START_TEST(junk_unknown_key)
+{
+    static const char payload[] = "\xa1\x66"
+                                  "a\0b\xc3\xbc"
+                                  "c\x01";
+    check_refused_with(bytes_of(payload, sizeof payload - 1), NULL, ERR_DOC_UNKNOWN_FIELD,
+                       "a?b??c");
+}
+END_TEST
+
 /* ---- tolerated keys ---- */
 
 static const char *const tolerated[] = {"future", "other", "pcrs_v2", "nonce"};
@@ -353,6 +364,6 @@ END_TEST
 UNIT_MAIN("attdoc", valid_maps, valid_key_order, valid_views, valid_nitrotpm, valid_limits,
           valid_absent_optionals, wrong_map, no_entries, junk_trailing, junk_truncated,
           no_value_before_break, no_required_field, wrong_duplicate_key, wrong_both_kinds,
-          wrong_unknown_key, long_unknown_key, valid_tolerated, wrong_tolerated,
+          wrong_unknown_key, long_unknown_key, junk_unknown_key, valid_tolerated, wrong_tolerated,
           wrong_tolerated_pcrs, wrong_tolerated_duplicate, wrong_tolerated_known,
           valid_fault_offset, valid_is_debug, wrong_break)
