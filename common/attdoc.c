@@ -30,7 +30,7 @@ static enum err read_bytes(struct parser *p, size_t min, size_t max, struct byte
     const size_t offset = p->r.pos;
     struct bytes value;
     TRY(cbor_reader_bytes(&p->r, &value));
-    if (value.len < min || value.len > max)
+    if (value.len < min || value.len > max) /* DOC-12 */
         FAIL(at(p, offset), ERR_DOC_MALFORMED, "%zu bytes where %zu to %zu are allowed", value.len,
              min, max);
     *out = value;
@@ -39,7 +39,7 @@ static enum err read_bytes(struct parser *p, size_t min, size_t max, struct byte
 
 static enum err check_count(struct parser *p, size_t offset, uint64_t count, unsigned max)
 {
-    if (count < 1 || count > max)
+    if (count < 1 || count > max) /* DOC-9 */
         FAIL(at(p, offset), ERR_DOC_MALFORMED, "%" PRIu64 " entries where 1 to %u are allowed",
              count, max);
     return ERR_OK;
@@ -51,7 +51,7 @@ static enum err read_module_id(struct parser *p)
 {
     const size_t offset = p->r.pos;
     TRY(cbor_reader_text(&p->r, &p->doc.module_id));
-    if (p->doc.module_id.len == 0)
+    if (p->doc.module_id.len == 0) /* DOC-5 */
         FAIL(at(p, offset), ERR_DOC_MALFORMED, "the module's id is empty");
     return ERR_OK;
 }
@@ -61,7 +61,7 @@ static enum err read_digest(struct parser *p)
     const size_t offset = p->r.pos;
     struct bytes digest;
     TRY(cbor_reader_text(&p->r, &digest));
-    if (!bytes_equal_text(digest, DIGEST_NAME))
+    if (!bytes_equal_text(digest, DIGEST_NAME)) /* DOC-6 */
         FAIL(at(p, offset), ERR_DOC_MALFORMED, "expected \"" DIGEST_NAME "\", found \"%.*s\"",
              (int)(digest.len < 32 ? digest.len : 32), (const char *)digest.ptr);
     return ERR_OK;
@@ -72,7 +72,7 @@ static enum err read_timestamp(struct parser *p)
 {
     const size_t offset = p->r.pos;
     TRY(cbor_reader_uint(&p->r, &p->doc.timestamp_ms));
-    if (p->doc.timestamp_ms == 0 || p->doc.timestamp_ms > INT64_MAX)
+    if (p->doc.timestamp_ms == 0 || p->doc.timestamp_ms > INT64_MAX) /* DOC-7 */
         FAIL(at(p, offset), ERR_DOC_MALFORMED, "%" PRIu64 " is no time in milliseconds",
              p->doc.timestamp_ms);
     return ERR_OK;
@@ -85,10 +85,10 @@ static enum err read_pcr(struct parser *p, const char *name)
     uint64_t index;
     TRY(cbor_reader_uint(&p->r, &index));
     cbor_reader_at_entry(&p->r, name, index);
-    if (index >= ATTDOC_PCR_COUNT)
+    if (index >= ATTDOC_PCR_COUNT) /* DOC-10 */
         FAIL(at(p, offset), ERR_DOC_MALFORMED, "the index of a PCR is 0 to %d",
              ATTDOC_PCR_COUNT - 1);
-    if (p->doc.pcr[index] != NULL)
+    if (p->doc.pcr[index] != NULL) /* DOC-11 */
         FAIL(at(p, offset), ERR_CBOR_DUPLICATE, "the PCR is there twice");
     struct bytes value;
     TRY(read_bytes(p, ATTDOC_PCR_LEN, ATTDOC_PCR_LEN, &value));
@@ -101,7 +101,7 @@ static enum err read_pcrs(struct parser *p, enum attdoc_kind kind)
 {
     const char *name = p->r.field;
     const size_t offset = p->r.pos;
-    if (p->have_pcrs)
+    if (p->have_pcrs) /* DOC-8 */
         FAIL(at(p, offset), ERR_DOC_MALFORMED, "both pcrs and nitrotpm_pcrs");
     p->have_pcrs = true;
     p->doc.kind = kind;
@@ -227,7 +227,7 @@ static enum err fail_key(struct parser *p, size_t offset, struct bytes key, enum
 static enum err read_unknown(struct parser *p, size_t offset, struct bytes key,
                              const struct attdoc_tolerate *tolerate)
 {
-    if (looks_like_pcrs(key))
+    if (looks_like_pcrs(key)) /* DOC-2 */
         return fail_key(p, offset, key, ERR_DOC_UNKNOWN_FIELD,
                         "an unknown key that looks like PCRs is never tolerated");
     const size_t count = tolerate == NULL ? 0 : tolerate->count;
@@ -235,12 +235,13 @@ static enum err read_unknown(struct parser *p, size_t offset, struct bytes key,
         if (!bytes_equal_text(key, tolerate->keys[i]))
             continue;
         const uint64_t bit = UINT64_C(1) << i;
-        if ((p->seen_tolerated & bit) != 0)
+        if ((p->seen_tolerated & bit) != 0) /* DOC-3 */
             return fail_key(p, offset, key, ERR_CBOR_DUPLICATE, "the key is there twice");
         p->seen_tolerated |= bit;
         cbor_reader_at(&p->r, tolerate->keys[i]);
         return cbor_reader_skip(&p->r, TOLERATED_DEPTH);
     }
+    /* DOC-4 */
     return fail_key(p, offset, key, ERR_DOC_UNKNOWN_FIELD,
                     "a key that attestation documents are not known to have");
 }
@@ -257,7 +258,7 @@ static enum err read_entry(struct parser *p, const struct attdoc_tolerate *toler
         if (!bytes_equal_text(key, fields[i].name))
             continue;
         const uint32_t bit = UINT32_C(1) << i;
-        if ((p->seen & bit) != 0)
+        if ((p->seen & bit) != 0) /* DOC-1 */
             return fail_key(p, offset, key, ERR_CBOR_DUPLICATE, "the key is there twice");
         p->seen |= bit;
         cbor_reader_at(&p->r, fields[i].name);
@@ -269,11 +270,11 @@ static enum err read_entry(struct parser *p, const struct attdoc_tolerate *toler
 static enum err check_complete(struct parser *p)
 {
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        if (fields[i].required && (p->seen & (UINT32_C(1) << i)) == 0)
+        if (fields[i].required && (p->seen & (UINT32_C(1) << i)) == 0) /* DOC-13 */
             FAIL(fault_at(p->r.fault, p->r.base, "%s", fields[i].name), ERR_DOC_MALFORMED,
                  "the field is missing");
     }
-    if (!p->have_pcrs)
+    if (!p->have_pcrs) /* DOC-14 */
         FAIL(fault_at(p->r.fault, p->r.base, "pcrs"), ERR_DOC_MALFORMED,
              "neither pcrs nor nitrotpm_pcrs");
     return ERR_OK;

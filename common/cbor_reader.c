@@ -191,17 +191,17 @@ static const char *kind_name(enum cbor_kind kind)
  * content.  RFC 8949 section 3. */
 static enum err split_head(const struct cbor_reader *r, struct head *out)
 {
-    if (r->pos >= r->in.len)
+    if (r->pos >= r->in.len) /* CBOR-1 */
         FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_MALFORMED,
              "the input ends where an item is expected");
     const uint8_t initial = r->in.ptr[r->pos];
     struct head head = {.offset = r->pos, .len = 1, .major = initial >> 5, .info = initial & 0x1f};
-    if (head.info > AI_EIGHT_BYTES && head.info < AI_INDEFINITE)
+    if (head.info > AI_EIGHT_BYTES && head.info < AI_INDEFINITE) /* CBOR-2 */
         FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_MALFORMED, "0x%02x is a reserved initial byte",
              initial);
     if (head.info >= AI_ONE_BYTE && head.info <= AI_EIGHT_BYTES)
         head.len += (size_t)1 << (head.info - AI_ONE_BYTE);
-    if (head.len > r->in.len - r->pos)
+    if (head.len > r->in.len - r->pos) /* CBOR-3 */
         FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_MALFORMED,
              "the input ends inside an item's head");
     *out = head;
@@ -214,25 +214,25 @@ static enum err read_indefinite(const struct cbor_reader *r, const struct head *
 {
     switch (head->major) {
     case MAJOR_BYTES:
-    case MAJOR_TEXT:
+    case MAJOR_TEXT: /* CBOR-4 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
              "a string of indefinite length");
-    case MAJOR_ARRAY:
+    case MAJOR_ARRAY: /* CBOR-4 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
              "an array of indefinite length");
     case MAJOR_MAP:
-        if (allow != ALLOW_INDEFINITE_MAP)
+        if (allow != ALLOW_INDEFINITE_MAP) /* CBOR-4 */
             FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
                  "a map of indefinite length");
         *out = (struct cbor_item){.kind = CBOR_KIND_MAP, .indefinite = true};
         return ERR_OK;
     case MAJOR_SIMPLE:
-        if (allow != ALLOW_BREAK)
+        if (allow != ALLOW_BREAK) /* CBOR-5 */
             FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
                  "a break where an item is expected");
         *out = (struct cbor_item){.kind = CBOR_KIND_BREAK};
         return ERR_OK;
-    default:
+    default: /* CBOR-6 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
              "a number or a tag cannot be of indefinite length");
     }
@@ -259,11 +259,11 @@ static enum err decode_head(const struct cbor_reader *r, const struct head *head
     } else {
         result = cbor_stream_decode(left.ptr, left.len, &callbacks, &decoded);
     }
-    if (result.status == CBOR_DECODER_NEDATA)
+    if (result.status == CBOR_DECODER_NEDATA) /* CBOR-7 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
              "the input ends inside a string");
     if (result.status != CBOR_DECODER_FINISHED || !decoded.done ||
-        result.read != head->len + decoded.string.len)
+        result.read != head->len + decoded.string.len) /* CBOR-8 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED, "not a CBOR item");
     *out = decoded;
     return ERR_OK;
@@ -279,7 +279,7 @@ static enum err classify_simple(const struct cbor_reader *r, const struct head *
         [22] = CBOR_KIND_NULL,
         [23] = CBOR_KIND_UNDEFINED,
     };
-    if (head->info == AI_ONE_BYTE && decoded->value < SIMPLE_MIN)
+    if (head->info == AI_ONE_BYTE && decoded->value < SIMPLE_MIN) /* CBOR-9 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
              "simple value %" PRIu64 " in two bytes", decoded->value);
     const bool is_named = decoded->value >= 20 && decoded->value < ARRAY_LEN(named);
@@ -292,13 +292,13 @@ static enum err check_count(const struct cbor_reader *r, const struct head *head
                             const struct decoded *decoded)
 {
     const size_t left = r->in.len - head->offset - head->len;
-    if (decoded->kind == CBOR_KIND_ARRAY && decoded->value > left)
+    if (decoded->kind == CBOR_KIND_ARRAY && decoded->value > left) /* CBOR-10 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
              "an array of %" PRIu64 " entries in %zu bytes", decoded->value, left);
-    if (decoded->kind == CBOR_KIND_MAP && decoded->value > left / 2)
+    if (decoded->kind == CBOR_KIND_MAP && decoded->value > left / 2) /* CBOR-10 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
              "a map of %" PRIu64 " entries in %zu bytes", decoded->value, left);
-    if (decoded->kind == CBOR_KIND_TAG && left == 0)
+    if (decoded->kind == CBOR_KIND_TAG && left == 0) /* CBOR-10 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED, "the input ends after a tag");
     return ERR_OK;
 }
@@ -316,7 +316,7 @@ static enum err check_shortest(const struct cbor_reader *r, const struct head *h
                             : value <= UINT16_MAX ? 3
                             : value <= UINT32_MAX ? 5
                                                   : HEAD_LEN_MAX;
-    if (head->len != shortest)
+    if (head->len != shortest) /* CBOR-11 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
              "%" PRIu64 " written in %zu bytes instead of %zu", value, head->len, shortest);
     return ERR_OK;
@@ -340,7 +340,7 @@ static enum err read_item(const struct cbor_reader *r, enum allowance allow, str
             TRY(classify_simple(r, &head, &decoded));
         TRY(check_count(r, &head, &decoded));
         TRY(check_shortest(r, &head, &decoded));
-        if (decoded.kind == CBOR_KIND_TEXT && !utf8_valid(decoded.string))
+        if (decoded.kind == CBOR_KIND_TEXT && !utf8_valid(decoded.string)) /* CBOR-12 */
             FAIL(cbor_reader_fault(r, head.offset), ERR_UTF8,
                  "a text string of %zu bytes is not UTF-8", decoded.string.len);
         item = (struct cbor_item){
@@ -359,7 +359,7 @@ static enum err read_kind(struct cbor_reader *r, enum cbor_kind kind, enum allow
     size_t next = 0;
     struct cbor_item item = {0};
     TRY(read_item(r, allow, &item, &next));
-    if (item.kind != kind)
+    if (item.kind != kind) /* CBOR-13 */
         FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_TYPE, "expected %s, found %s", kind_name(kind),
              kind_name(item.kind));
     r->pos = next;
@@ -503,7 +503,7 @@ static enum err skip_items(struct cbor_reader *r, uint64_t count, unsigned depth
         count--;
         if (item.kind != CBOR_KIND_ARRAY && item.kind != CBOR_KIND_MAP)
             continue;
-        if (depth == 0)
+        if (depth == 0) /* CBOR-14 */
             FAIL(cbor_reader_fault(r, offset), ERR_CBOR_NOT_STRICT,
                  "containers are nested too deep");
         TRY(skip_items(r, item.kind == CBOR_KIND_MAP ? 2 * item.value : item.value, depth - 1));
@@ -521,7 +521,7 @@ enum err cbor_reader_skip(struct cbor_reader *r, unsigned depth)
 
 enum err cbor_reader_end(struct cbor_reader *r)
 {
-    if (r->pos != r->in.len)
+    if (r->pos != r->in.len) /* CBOR-15 */
         FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_TRAILING, "%zu bytes follow",
              r->in.len - r->pos);
     return ERR_OK;

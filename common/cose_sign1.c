@@ -115,15 +115,15 @@ static enum err read_head(struct cbor_reader *r, const struct profile *p)
     struct cbor_item item;
     TRY(cbor_reader_next(r, &item));
     const bool tagged = item.kind == CBOR_KIND_TAG;
-    if (tagged && item.value != COSE_TAG_SIGN1)
+    if (tagged && item.value != COSE_TAG_SIGN1) /* COSE-2 */
         FAIL(fault_at(r->fault, item.offset, "cose"), ERR_COSE_MALFORMED,
              "tag %llu where only tag 18 (COSE_Sign1) is allowed", (unsigned long long)item.value);
-    if (!tagged && p->own)
+    if (!tagged && p->own) /* PROTOCOL 5 */
         FAIL(fault_at(r->fault, item.offset, "cose"), ERR_COSE_MALFORMED,
              "a %s begins with tag 18 (COSE_Sign1)", p->name);
     if (tagged)
         TRY(cbor_reader_next(r, &item));
-    if (item.kind != CBOR_KIND_ARRAY || item.value != 4)
+    if (item.kind != CBOR_KIND_ARRAY || item.value != 4) /* COSE-3 */
         FAIL(fault_at(r->fault, item.offset, "cose"), ERR_COSE_MALFORMED,
              "expected an array of 4 entries, the COSE_Sign1");
     return ERR_OK;
@@ -148,7 +148,8 @@ static enum err read_protected(struct cbor_reader *r, const struct profile *p,
     cbor_reader_at(r, "cose.protected");
     struct bytes header;
     TRY(cbor_reader_bytes(r, &header));
-    if (header.len != header_len_of(p) || memcmp(header.ptr, p->header, p->header_len) != 0)
+    if (header.len != header_len_of(p) ||
+        memcmp(header.ptr, p->header, p->header_len) != 0) /* COSE-4 */
         return fail_protected(r, p, header);
     msg->protected_header = header;
     if (p->own)
@@ -164,7 +165,7 @@ static enum err read_unprotected(struct cbor_reader *r)
     const size_t offset = r->base + r->pos;
     struct cbor_map map;
     TRY(cbor_reader_map(r, false, &map));
-    if (map.left != 0)
+    if (map.left != 0) /* COSE-5 */
         FAIL(fault_at(r->fault, offset, "cose.unprotected"), ERR_COSE_MALFORMED,
              "expected an empty map, found %llu entries", (unsigned long long)map.left);
     return ERR_OK;
@@ -175,15 +176,15 @@ static enum err read_payload(struct cbor_reader *r, const struct profile *p, str
     cbor_reader_at(r, "cose.payload");
     struct cbor_item item;
     TRY(cbor_reader_peek(r, &item));
-    if (item.kind == CBOR_KIND_NULL)
+    if (item.kind == CBOR_KIND_NULL) /* COSE-6 */
         FAIL(fault_at(r->fault, item.offset, "cose.payload"), ERR_COSE_MALFORMED,
              "the payload is detached (nil)");
     struct bytes payload;
     TRY(cbor_reader_bytes(r, &payload));
-    if (payload.len == 0)
+    if (payload.len == 0) /* COSE-7 */
         FAIL(fault_at(r->fault, item.offset, "cose.payload"), ERR_COSE_MALFORMED,
              "the payload is empty");
-    if (payload.len > p->payload_max)
+    if (payload.len > p->payload_max) /* COSE-8 */
         FAIL(fault_at(r->fault, item.offset, "cose.payload"), ERR_TOO_LARGE,
              "the payload has %zu bytes, at most %zu are allowed", payload.len, p->payload_max);
     msg->payload = payload;
@@ -199,7 +200,7 @@ static enum err read_signature(struct cbor_reader *r, const struct profile *p,
     const size_t expected = 2 * curves[p->curve].len;
     struct bytes signature;
     TRY(cbor_reader_bytes(r, &signature));
-    if (signature.len != expected)
+    if (signature.len != expected) /* COSE-9 */
         FAIL(fault_at(r->fault, offset, "cose.signature"), ERR_COSE_MALFORMED,
              "the signature has %zu bytes, expected %zu (r | s)", signature.len, expected);
     msg->signature = signature;
@@ -284,6 +285,7 @@ static enum err check_curve(const struct curve *curve, EVP_PKEY *key, struct fau
         strcmp(group, curve->group) == 0)
         return ERR_OK;
     ERR_clear_error();
+    /* SIG-2 */
     FAIL(fault_at(fault, FAULT_NO_OFFSET, "cose.signature"), ERR_COSE_ALG,
          "the key is not an EC key on %s (%s)", curve->name, is_ec ? group : "not EC");
 }
@@ -320,12 +322,12 @@ enum err cose_ecdsa_verify(enum cose_curve curve, EVP_PKEY *key, struct bytes di
     const struct curve *c = &curves[curve];
     TRY(check_curve(c, key, fault));
     fault_at(fault, FAULT_NO_OFFSET, "cose.signature");
-    if (signature.len != 2 * c->len)
+    if (signature.len != 2 * c->len) /* SIG-3 */
         FAIL(fault, ERR_SIGNATURE, "the signature has %zu bytes, expected %zu (r | s)",
              signature.len, 2 * c->len);
     if (digest.len != c->len)
         FAIL(fault, ERR_INTERNAL, "a digest of %zu bytes with %s", digest.len, c->name);
-    if (!in_range(c, signature.ptr) || !in_range(c, signature.ptr + c->len))
+    if (!in_range(c, signature.ptr) || !in_range(c, signature.ptr + c->len)) /* SIG-4 */
         FAIL(fault, ERR_SIGNATURE, "r or s is zero or not below the order of %s", c->name);
 
     uint8_t der[DER_SIG_MAX];
@@ -340,7 +342,7 @@ enum err cose_ecdsa_verify(enum cose_curve curve, EVP_PKEY *key, struct bytes di
     }
     /* Negative results count as forged, too: OpenSSL returns one where the sum of
      * points is the point at infinity, which the signer can bring about. */
-    if (EVP_PKEY_verify(ctx, der, der_len, digest.ptr, digest.len) != 1) {
+    if (EVP_PKEY_verify(ctx, der, der_len, digest.ptr, digest.len) != 1) { /* SIG-5 */
         ERR_clear_error();
         FAIL(fault, ERR_SIGNATURE, "the ECDSA signature does not verify under the %s key", c->name);
     }

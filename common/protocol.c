@@ -171,20 +171,21 @@ static struct fault *at_user_data(struct fault *fault)
 enum err protocol_user_data_check(const struct wanted_list *wanted, struct bytes user_data,
                                   struct bytes *application, struct fault *fault)
 {
-    if (user_data.len < PROTOCOL_BOUND_LEN)
+    if (user_data.len < PROTOCOL_BOUND_LEN) /* BIND-7 */
         FAIL(at_user_data(fault), ERR_NOT_BOUND,
              "%zu bytes are too short for the label and the hash", user_data.len);
-    if (user_data.len > PROTOCOL_BOUND_LEN + PROTOCOL_APPLICATION_MAX)
+    if (user_data.len > PROTOCOL_BOUND_LEN + PROTOCOL_APPLICATION_MAX) /* BIND-8 */
         FAIL(at_user_data(fault), ERR_NOT_BOUND, "more than %d application bytes",
              PROTOCOL_APPLICATION_MAX);
     uint8_t bound[PROTOCOL_BOUND_LEN];
     const enum err err = make_bound(wanted, bound);
     if (err != ERR_OK)
         FAIL(fault, err, "the request text could not be hashed");
+    /* BIND-9 */
     if (memcmp(user_data.ptr, PROTOCOL_RELEASE_LABEL, sizeof PROTOCOL_RELEASE_LABEL - 1) != 0)
         FAIL(at_user_data(fault), ERR_NOT_BOUND, "does not begin with \"%s\"",
              PROTOCOL_RELEASE_LABEL);
-    if (CRYPTO_memcmp(user_data.ptr, bound, sizeof bound) != 0)
+    if (CRYPTO_memcmp(user_data.ptr, bound, sizeof bound) != 0) /* BIND-10 */
         FAIL(at_user_data(fault), ERR_NOT_BOUND,
              "the hash is not that of what the request asks for");
     *application = bytes_of(user_data.ptr + sizeof bound, user_data.len - sizeof bound);

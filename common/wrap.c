@@ -94,32 +94,33 @@ static enum err refuse_unclaimed(const struct spki_view *spki, struct fault *fau
 {
     char algorithm[64], curve[64];
     oid_name(spki->algorithm, algorithm);
-    if (strcmp(algorithm, "X25519") == 0)
+    if (strcmp(algorithm, "X25519") == 0) /* KEY-14 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "X25519 in other DER than RFC 8410's 44 bytes");
-    if (strcmp(algorithm, "id-ecPublicKey") != 0)
+    if (strcmp(algorithm, "id-ecPublicKey") != 0) /* KEY-14 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "a key of %s", algorithm);
     struct bytes params = spki->params, oid;
-    if (!der_take(&params, V_ASN1_OBJECT, &oid))
+    if (!der_take(&params, V_ASN1_OBJECT, &oid)) /* KEY-14 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "an EC key on a curve without a name");
     oid_name(oid, curve);
-    if (strcmp(curve, "prime256v1") == 0 || strcmp(curve, "secp384r1") == 0)
+    if (strcmp(curve, "prime256v1") == 0 || strcmp(curve, "secp384r1") == 0) /* KEY-14 */
         FAIL(fault, ERR_PUBLIC_KEY,
              WRAP_EXPECTED "an EC key on %s of %zu bytes, not the %d of one uncompressed point",
              curve, spki->whole.len, curve[0] == 'p' ? 91 : 120);
+    /* KEY-14 */
     FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "an EC key on %s", curve);
 }
 
 enum err wrap_recipient_parse(struct bytes spki, struct wrap_recipient **out, struct fault *fault)
 {
-    if (spki.len == 0)
+    if (spki.len == 0) /* KEY-1 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "nothing");
-    if (spki.len > WRAP_SPKI_MAX)
+    if (spki.len > WRAP_SPKI_MAX) /* KEY-2 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "%zu bytes", spki.len);
     struct spki_view view = {0};
     size_t left_over = 0;
-    if (!spki_split(spki, &view, &left_over))
+    if (!spki_split(spki, &view, &left_over)) /* KEY-3 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "%zu bytes of something else", spki.len);
-    if (left_over != 0)
+    if (left_over != 0) /* KEY-4 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "%zu bytes after its end", left_over);
     for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
         if (!formats[i]->claims(formats[i], &view))

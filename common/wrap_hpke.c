@@ -233,12 +233,12 @@ static enum err hpke_parse(struct bytes spki, const struct wrap_format *format, 
 {
     const struct hpke_suite *suite = format->suite;
     const struct bytes point = bytes_of(spki.ptr + format->form->prefix.len, suite->point_len);
-    if (suite->group == NULL && x25519_low_order(point.ptr))
+    if (suite->group == NULL && x25519_low_order(point.ptr)) /* KEY-5 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "an X25519 point of low order");
-    if (suite->group != NULL && point.ptr[0] != 0x04)
+    if (suite->group != NULL && point.ptr[0] != 0x04) /* KEY-6 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "a %s point that is not uncompressed",
              suite->group);
-    if (point_parse(suite, point, out) != ERR_OK)
+    if (point_parse(suite, point, out) != ERR_OK) /* KEY-7 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "a %s point that is not on the curve",
              suite->group == NULL ? "X25519" : suite->group);
     return ERR_OK;

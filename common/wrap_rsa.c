@@ -34,15 +34,15 @@ static enum err rsa_check_numbers(const EVP_PKEY *key, struct fault *fault)
         EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) != 1)
         return wrap_crypto_failed();
     const int bits = BN_num_bits(n);
-    if (bits != 2048 && bits != 3072 && bits != 4096)
+    if (bits != 2048 && bits != 3072 && bits != 4096) /* KEY-10 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "RSA of %d bits", bits);
-    if (!BN_is_odd(n))
+    if (!BN_is_odd(n)) /* KEY-11 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "RSA with an even modulus");
-    if (BN_num_bits(e) > 32)
+    if (BN_num_bits(e) > 32) /* KEY-12 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "RSA with a public exponent of %d bits",
              BN_num_bits(e));
     const unsigned long exponent = BN_get_word(e);
-    if (exponent < 65537 || exponent % 2 == 0)
+    if (exponent < 65537 || exponent % 2 == 0) /* KEY-13 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "RSA with the public exponent %lu", exponent);
     return ERR_OK;
 }
@@ -54,9 +54,9 @@ static enum err rsa_parse(struct bytes spki, const struct wrap_format *format, E
     const uint8_t *end = spki.ptr;
     CLEANUP(evp_pkey_freep) EVP_PKEY *key = d2i_PUBKEY(NULL, &end, (long)spki.len);
     ERR_clear_error();
-    if (key == NULL || EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
+    if (key == NULL || EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA) /* KEY-8 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "an RSA key that cannot be read");
-    if (end != spki.ptr + spki.len || !rsa_is_canonical(key, spki))
+    if (end != spki.ptr + spki.len || !rsa_is_canonical(key, spki)) /* KEY-9 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "an RSA key in an encoding that is not DER");
     TRY(rsa_check_numbers(key, fault));
     *out = TAKE(key);

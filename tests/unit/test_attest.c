@@ -2,7 +2,7 @@
  * report says, and what a verified_doc holds. */
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 
 #include "common/codec.h"
@@ -139,6 +139,45 @@ START_TEST(wrong_root_and_junk)
     ck_ok(buf_append_text(&pem, attest_aws_root_pem));
     ck_ok(buf_append_text(&pem, "-----BEGIN CERTIFICATE-----\nanVua"));
     refuse_root_pem(buf_text(&pem), "more than one");
+}
+END_TEST
+
+/* A root with a comment of that length, signed by its own key. */
+static void root_with_comment(size_t len, struct buf *pem)
+{
+    struct mkdoc_chain_spec spec;
+    CLEANUP(mkdoc_chain_free) struct mkdoc_chain chain = {0};
+    char comment[1000] = "";
+    uint8_t *again = NULL;
+    mkdoc_chain_defaults(&spec, NOW_MS, MODULE, REGION);
+    spec.len = 1;
+    ck_ok(mkdoc_chain_make(&spec, &chain));
+    const uint8_t *der = chain.der[0].ptr;
+    X509 *root = d2i_X509(NULL, &der, (long)chain.der[0].len);
+    memset(comment, 'x', len);
+    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_netscape_comment, comment);
+    ck_assert(root != NULL && ext != NULL && X509_add_ext(root, ext, -1) == 1);
+    X509_EXTENSION_free(ext);
+    ck_assert_int_gt(X509_sign(root, chain.key[0], EVP_sha384()), 0);
+    const int der_len = i2d_X509(root, &again);
+    ck_assert_int_gt(der_len, 0);
+    chain.der[0].len = 0;
+    ck_ok(buf_append(&chain.der[0], bytes_of(again, (size_t)der_len)));
+    OPENSSL_free(again);
+    X509_free(root);
+    ck_ok(mkdoc_root_pem(&chain, pem));
+}
+
+/* Longer than what a document can hold. */
+START_TEST(long_root)
+{
+    CLEANUP(buf_free) struct buf good = {0};
+    CLEANUP(buf_free) struct buf pem = {0};
+    CLEANUP(attest_trust_freep) struct attest_trust *trust = NULL;
+    root_with_comment(300, &good);
+    ck_ok(attest_trust_new(buf_text(&good), 0, NULL, &trust, NULL));
+    root_with_comment(700, &pem);
+    refuse_root_pem(buf_text(&pem), "a document holds at most 1024");
 }
 END_TEST
 
@@ -532,7 +571,7 @@ START_TEST(valid_check_names)
 }
 END_TEST
 
-UNIT_MAIN("attest", valid_aws_root, junk_root, wrong_root_twice, wrong_root_and_junk,
+UNIT_MAIN("attest", valid_aws_root, junk_root, wrong_root_twice, wrong_root_and_junk, long_root,
           wrong_root_rules, valid_document, valid_without_results, valid_debug, valid_at_document,
           wrong_time_at_document, long_document, no_document, junk_payload, wrong_kind, wrong_root,
           wrong_chain, wrong_validity, wrong_chain_signature, wrong_signature,

@@ -27,10 +27,10 @@ static enum err age_check(const struct appraisal_options *options,
     char at[TIME_TEXT_MAX];
     time_format((int64_t)report->doc.timestamp_ms, at);
     fault_at(fault, FAULT_NO_OFFSET, "timestamp");
-    if (age_ms < -(int64_t)APPRAISAL_SKEW_MS)
+    if (age_ms < -(int64_t)APPRAISAL_SKEW_MS) /* ASK-1 */
         FAIL(fault, ERR_DOC_FUTURE, "made at %s, %lld s ahead of the time of judging", at,
              (long long)(-age_ms / 1000));
-    if (age_ms > options->max_age_ms)
+    if (age_ms > options->max_age_ms) /* ASK-2 */
         FAIL(fault, ERR_DOC_STALE, "made at %s, %lld s old, more than %lld s", at,
              (long long)(age_ms / 1000), (long long)(options->max_age_ms / 1000));
     return ERR_OK;
@@ -45,7 +45,7 @@ static enum err debug_check(const struct appraisal_options *options,
                             const struct attest_report *report, struct fault *fault)
 {
     (void)options;
-    if (attdoc_is_debug(&report->doc))
+    if (attdoc_is_debug(&report->doc)) /* ASK-3 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "pcrs"), ERR_DEBUG,
              "PCR0, 1 or 2 is zero or absent: a debug-mode enclave, which proves no code");
     return ERR_OK;
@@ -64,7 +64,7 @@ static enum err pcrs_check(const struct appraisal_options *options,
             continue;
         fault_at(fault, FAULT_NO_OFFSET, "pcrs[%u]", i);
         const uint8_t *found = report->doc.pcr[i];
-        if (found == NULL)
+        if (found == NULL) /* ASK-4 */
             FAIL(fault, ERR_PCR_MISMATCH, "the document does not have this PCR");
         if (CRYPTO_memcmp(options->pcr[i], found, ATTDOC_PCR_LEN) == 0)
             continue;
@@ -72,6 +72,7 @@ static enum err pcrs_check(const struct appraisal_options *options,
         char found_hex[2 * ATTDOC_PCR_LEN + 1];
         hex_encode(bytes_of(options->pcr[i], ATTDOC_PCR_LEN), expected_hex);
         hex_encode(bytes_of(found, ATTDOC_PCR_LEN), found_hex);
+        /* ASK-5 */
         FAIL(fault, ERR_PCR_MISMATCH, "expected %s, found %s", expected_hex, found_hex);
     }
     return ERR_OK;
@@ -87,12 +88,12 @@ static enum err nonce_check(const struct appraisal_options *options,
 {
     const struct attdoc_optional *found = &report->doc.nonce;
     fault_at(fault, FAULT_NO_OFFSET, "nonce");
-    if (found->state != ATTDOC_PRESENT)
+    if (found->state != ATTDOC_PRESENT) /* ASK-6 */
         FAIL(fault, ERR_NONCE_MISMATCH, "the document has no nonce");
-    if (found->value.len != options->nonce.len)
+    if (found->value.len != options->nonce.len) /* ASK-7 */
         FAIL(fault, ERR_NONCE_MISMATCH, "expected %zu bytes, found %zu", options->nonce.len,
              found->value.len);
-    if (CRYPTO_memcmp(found->value.ptr, options->nonce.ptr, options->nonce.len) != 0)
+    if (CRYPTO_memcmp(found->value.ptr, options->nonce.ptr, options->nonce.len) != 0) /* ASK-8 */
         FAIL(fault, ERR_NONCE_MISMATCH, "%zu bytes, but not the expected ones", found->value.len);
     return ERR_OK;
 }

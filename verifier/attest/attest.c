@@ -79,11 +79,11 @@ static enum err read_root_pem(const char *pem, struct buf *der, struct fault *fa
                                 ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE);
     ERR_clear_error();
     (void)fault_at(fault, FAULT_NO_OFFSET, ROOT_FAULT);
-    if (!found || strcmp(block.name, PEM_STRING_X509) != 0 || block.header[0] != '\0')
+    if (!found || strcmp(block.name, PEM_STRING_X509) != 0 || block.header[0] != '\0') /* PIN-1 */
         FAIL(fault, ERR_CONFIG, "the root is not a PEM certificate");
-    if (more)
+    if (more) /* PIN-2 */
         FAIL(fault, ERR_CONFIG, "the root is more than one PEM block");
-    if (block.len > ATTDOC_CERT_MAX)
+    if (block.len > ATTDOC_CERT_MAX) /* PIN-3 */
         FAIL(fault, ERR_CONFIG, "the root has %ld bytes, a document holds at most %d", block.len,
              ATTDOC_CERT_MAX);
     return buf_append(der, bytes_of(block.data, (size_t)block.len));
@@ -95,9 +95,9 @@ static enum err check_root_rules(struct bytes der, struct fault *fault)
     CLEANUP(cert_free) struct cert root = {0};
     TRY(cert_parse(der, ROOT_FAULT, &root, fault));
     TRY(cert_check_ca(&root, ROOT_FAULT, fault));
-    if (!bytes_equal(root.issuer, root.subject))
+    if (!bytes_equal(root.issuer, root.subject)) /* PIN-5 */
         FAIL(fault, ERR_CERT_NAME, "the root's issuer is not its subject");
-    if (X509_verify(root.x509, X509_get0_pubkey(root.x509)) != 1) {
+    if (X509_verify(root.x509, X509_get0_pubkey(root.x509)) != 1) { /* PIN-6 */
         ERR_clear_error();
         FAIL(fault, ERR_CERT_SIGNATURE, "the root is not signed by its own key");
     }
@@ -109,7 +109,7 @@ static enum err read_root(const char *pem, struct buf *der, struct fault *fault)
     TRY(read_root_pem(pem, der, fault));
     struct fault rule = FAULT_NONE;
     const enum err err = check_root_rules(bytes_of_buf(der), &rule);
-    if (err != ERR_OK)
+    if (err != ERR_OK) /* PIN-4 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, ROOT_FAULT), ERR_CONFIG, "%s: %s", err_wire(err),
              rule.detail);
     return ERR_OK;
@@ -155,7 +155,7 @@ static enum err parse_stages(const struct attest_trust *trust, struct bytes docu
                              struct fault *fault)
 {
     report->reached = ATTEST_COSE;
-    if (document.len > ATTDOC_LEN_MAX)
+    if (document.len > ATTDOC_LEN_MAX) /* COSE-1 */
         FAIL(fault, ERR_TOO_LARGE, "the document has %zu bytes, at most %d are allowed",
              document.len, ATTDOC_LEN_MAX);
     struct cose_sign1 cose;
@@ -170,7 +170,7 @@ static enum err parse_stages(const struct attest_trust *trust, struct bytes docu
     report->parsed = true;
 
     report->reached = ATTEST_KIND;
-    if (doc.kind != kind)
+    if (doc.kind != kind) /* KIND-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s",
                       doc.kind == ATTDOC_ENCLAVE ? "pcrs" : "nitrotpm_pcrs"),
              ERR_DOC_KIND, "the document is of kind %s, expected %s", attdoc_kind_name(doc.kind),

@@ -59,14 +59,15 @@ static enum err take_fields(struct bytes der, const char *field, struct fields *
     if (!der_take(&in, DER_SEQUENCE, NULL, &cert) || in.len != 0 ||
         !der_take(&cert, DER_SEQUENCE, NULL, &tbs) ||
         !der_take(&cert, DER_SEQUENCE, &out->outer_alg, NULL) || !take_signature(&cert) ||
-        cert.len != 0)
+        cert.len != 0) /* CERT-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "not one whole DER certificate in %zu bytes", der.len);
-    if (tbs.len < sizeof version_3 || memcmp(tbs.ptr, version_3, sizeof version_3) != 0)
+    if (tbs.len < sizeof version_3 ||
+        memcmp(tbs.ptr, version_3, sizeof version_3) != 0) /* CERT-2 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_VERSION,
              "the version is not 3");
     tbs = bytes_of(tbs.ptr + sizeof version_3, tbs.len - sizeof version_3);
-    if (!take_tbs_fields(tbs, out))
+    if (!take_tbs_fields(tbs, out)) /* CERT-3 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "not the fields of an X.509 v3 certificate in strict DER");
     return ERR_OK;
@@ -84,19 +85,20 @@ static enum err check_fields(const struct fields *fields, const char *field, str
 {
     (void)fault_at(fault, FAULT_NO_OFFSET, "%s", field);
     const struct bytes alg = bytes_of(alg_ecdsa_sha384, sizeof alg_ecdsa_sha384);
-    if (!bytes_equal(fields->inner_alg, alg) || !bytes_equal(fields->outer_alg, alg))
+    if (!bytes_equal(fields->inner_alg, alg) || !bytes_equal(fields->outer_alg, alg)) /* CERT-4 */
         FAIL(fault, ERR_CERT_ALGORITHM,
              "the signature algorithm is not ecdsa-with-SHA384 without parameters, "
              "inside and outside");
-    if (!spki_has_form(fields->spki, &spki_p384) || fields->spki.ptr[spki_p384.prefix.len] != 0x04)
+    if (!spki_has_form(fields->spki, &spki_p384) ||
+        fields->spki.ptr[spki_p384.prefix.len] != 0x04) /* CERT-5 */
         FAIL(fault, ERR_CERT_ALGORITHM,
              "the public key is not an uncompressed point on the named curve P-384");
-    if (!serial_has_form(fields->serial))
+    if (!serial_has_form(fields->serial)) /* CERT-6 */
         FAIL(fault, ERR_CERT_MALFORMED,
              "the serial number is negative, not in its shortest form or longer than %d bytes",
              CERT_SERIAL_MAX);
     /* 30 00 is a Name of no parts. */
-    if (fields->issuer.len <= 2 || fields->subject.len <= 2)
+    if (fields->issuer.len <= 2 || fields->subject.len <= 2) /* CERT-7 */
         FAIL(fault, ERR_CERT_NAME, "the issuer or the subject is empty");
     return ERR_OK;
 }
@@ -121,7 +123,7 @@ static enum err read_validity(struct cert *cert, const char *field, struct fault
 {
     if (!read_time(X509_get0_notBefore(cert->x509), &cert->from_ms) ||
         !read_time(X509_get0_notAfter(cert->x509), &cert->until_ms) ||
-        cert->from_ms > cert->until_ms)
+        cert->from_ms > cert->until_ms) /* CERT-10 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "the validity is not two UTC times in order, to the second, with Z");
     return ERR_OK;
@@ -143,13 +145,13 @@ static enum err check_extensions(const X509 *x509, const char *field, struct fau
         X509_EXTENSION *ext = X509_get_ext(x509, i);
         const ASN1_OBJECT *oid = X509_EXTENSION_get_object(ext);
         for (int j = 0; j < i; j++) {
-            if (OBJ_cmp(oid, X509_EXTENSION_get_object(X509_get_ext(x509, j))) == 0)
+            if (OBJ_cmp(oid, X509_EXTENSION_get_object(X509_get_ext(x509, j))) == 0) /* CERT-11 */
                 return fail_extension(oid, "is there twice", fault);
         }
         /* Critical: whoever does not process it must refuse it (RFC 5280 section 4.2). */
         const int nid = OBJ_obj2nid(oid);
         if (X509_EXTENSION_get_critical(ext) && nid != NID_basic_constraints &&
-            nid != NID_key_usage)
+            nid != NID_key_usage) /* CERT-12 */
             return fail_extension(oid, "is critical and not known", fault);
     }
     return ERR_OK;
@@ -191,13 +193,13 @@ static enum err read_basic_constraints(struct cert *cert, const char *field, str
     if (!cert->has_basic_constraints)
         return ERR_OK;
     /* DER's TRUE is FF; OpenSSL keeps what it read. */
-    if (value == NULL || !strict || (value->ca != 0 && value->ca != 0xff))
+    if (value == NULL || !strict || (value->ca != 0 && value->ca != 0xff)) /* CERT-13 */
         FAIL(fault, ERR_CERT_MALFORMED, "basicConstraints is not strict DER");
     cert->is_ca = value->ca != 0;
     if (value->pathlen == NULL)
         return ERR_OK;
     int64_t path_len;
-    if (ASN1_INTEGER_get_int64(&path_len, value->pathlen) != 1 || path_len < 0)
+    if (ASN1_INTEGER_get_int64(&path_len, value->pathlen) != 1 || path_len < 0) /* CERT-14 */
         FAIL(fault, ERR_CERT_PATHLEN, "the path length is negative or huge");
     cert->path_len = path_len;
     return ERR_OK;
@@ -214,7 +216,7 @@ static enum err read_key_usage(struct cert *cert, const char *field, struct faul
                          &cert->has_key_usage, &critical, &strict);
     if (!cert->has_key_usage)
         return ERR_OK;
-    if (value == NULL || !strict)
+    if (value == NULL || !strict) /* CERT-15 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "keyUsage is not strict DER");
     cert->may_sign = ASN1_BIT_STRING_get_bit(value, BIT_DIGITAL_SIGNATURE) != 0;
@@ -230,10 +232,10 @@ static enum err read_x509(struct bytes der, struct cert *cert, const char *field
     /* d2i keeps quiet about a point that is off the curve; the key is then missing. */
     const bool whole = cert->x509 != NULL && end == der.ptr + der.len;
     const bool keyed = whole && X509_get0_pubkey(cert->x509) != NULL;
-    if (!whole)
+    if (!whole) /* CERT-8 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "not a readable X.509 certificate");
-    if (!keyed)
+    if (!keyed) /* CERT-9 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "the public key is not a point on P-384");
     return ERR_OK;
@@ -274,11 +276,11 @@ void cert_free(struct cert *cert)
 enum err cert_check_ca(const struct cert *cert, const char *field, struct fault *fault)
 {
     (void)fault_at(fault, FAULT_NO_OFFSET, "%s", field);
-    if (!cert->is_ca)
+    if (!cert->is_ca) /* CHAIN-2 */
         FAIL(fault, ERR_CERT_NOT_CA, "basicConstraints does not say that it is a CA");
-    if (!cert->basic_constraints_critical)
+    if (!cert->basic_constraints_critical) /* CHAIN-3 */
         FAIL(fault, ERR_CERT_NOT_CA, "basicConstraints is not critical");
-    if (!cert->may_sign_certs)
+    if (!cert->may_sign_certs) /* CHAIN-4 */
         FAIL(fault, ERR_CERT_KEY_USAGE, "keyUsage lacks keyCertSign");
     return ERR_OK;
 }

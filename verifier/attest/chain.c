@@ -36,10 +36,10 @@ static struct fault *fault_at_cert(struct fault *fault, const struct attdoc *doc
  * From here on the document's copy of it is not looked at again. */
 static enum err check_root(const struct attdoc *doc, struct bytes root_der, struct fault *fault)
 {
-    if (doc->cabundle_len == 0 || doc->cabundle_len > ATTDOC_BUNDLE_MAX)
+    if (doc->cabundle_len == 0 || doc->cabundle_len > ATTDOC_BUNDLE_MAX) /* ROOT-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "cabundle"), ERR_UNTRUSTED,
              "%zu certificates, expected 1..%d", doc->cabundle_len, ATTDOC_BUNDLE_MAX);
-    if (!bytes_equal(doc->cabundle[0], root_der))
+    if (!bytes_equal(doc->cabundle[0], root_der)) /* ROOT-2 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "cabundle[0]"), ERR_UNTRUSTED,
              "the first certificate of the bundle is not the pinned root");
     return ERR_OK;
@@ -70,7 +70,7 @@ static enum err check_ca(const struct cert *cert, size_t follow, const char *fie
                          struct fault *fault)
 {
     TRY(cert_check_ca(cert, field, fault));
-    if (cert->path_len >= 0 && (uint64_t)cert->path_len < follow)
+    if (cert->path_len >= 0 && (uint64_t)cert->path_len < follow) /* CHAIN-5 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_PATHLEN,
              "the path length is %lld, and %zu CA certificates follow", (long long)cert->path_len,
              follow);
@@ -80,13 +80,13 @@ static enum err check_ca(const struct cert *cert, size_t follow, const char *fie
 static enum err check_leaf(const struct cert *cert, struct fault *fault)
 {
     (void)fault_at(fault, FAULT_NO_OFFSET, "certificate");
-    if (cert->is_ca)
+    if (cert->is_ca) /* CHAIN-6 */
         FAIL(fault, ERR_CERT_LEAF_CA, "basicConstraints says that it is a CA");
-    if (cert->path_len >= 0)
+    if (cert->path_len >= 0) /* CHAIN-7 */
         FAIL(fault, ERR_CERT_PATHLEN, "a path length, but it is no CA");
-    if (!cert->may_sign)
+    if (!cert->may_sign) /* CHAIN-8 */
         FAIL(fault, ERR_CERT_KEY_USAGE, "keyUsage lacks digitalSignature");
-    if (cert->may_sign_certs)
+    if (cert->may_sign_certs) /* CHAIN-9 */
         FAIL(fault, ERR_CERT_KEY_USAGE, "keyUsage has keyCertSign, but it is no CA");
     return ERR_OK;
 }
@@ -94,7 +94,7 @@ static enum err check_leaf(const struct cert *cert, struct fault *fault)
 static enum err check_issuer(const struct cert *cert, struct bytes parent_subject,
                              const char *field, struct fault *fault)
 {
-    if (!bytes_equal(cert->issuer, parent_subject))
+    if (!bytes_equal(cert->issuer, parent_subject)) /* CHAIN-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_NAME,
              "the issuer is not the subject of the certificate before it");
     return ERR_OK;
@@ -148,6 +148,7 @@ static enum err check_window(const struct chain_validity *window, int64_t now_ms
     time_format(window->from_ms, from);
     time_format(window->until_ms, until);
     time_format(now_ms, now);
+    /* TIME-1, TIME-2 */
     FAIL(fault, early ? ERR_CERT_NOT_YET_VALID : ERR_CERT_EXPIRED,
          "valid from %s until %s, and it is %s", from, until, now);
 }
@@ -175,6 +176,7 @@ static enum err check_signature(const struct cert *cert, EVP_PKEY *parent_key, s
     if (X509_verify(cert->x509, parent_key) == 1)
         return ERR_OK;
     ERR_clear_error();
+    /* SIG-1 */
     FAIL(fault, ERR_CERT_SIGNATURE, "the certificate before it did not sign this one");
 }
 

@@ -414,11 +414,11 @@ enum err policy_decide(const struct policy *policy, const struct policy_question
     CLEANUP(matches_free) struct matches matches = {0};
     struct policy_verdict verdict = {0};
     const bool debug = verified_doc_is_debug(question->doc);
-    if (debug && question->production)
+    if (debug && question->production) /* DEBUG-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "pcrs"), ERR_DEBUG,
              "a debug-mode enclave gets nothing from a production store");
     TRY(find_matches(policy, question->doc, &matches));
-    if (debug && matches.count == 0)
+    if (debug && matches.count == 0) /* DEBUG-2 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "pcrs"), ERR_DEBUG,
              "a debug-mode enclave, and no measurement made with --debug matches it");
     decide_all(policy, question, &matches, &verdict);

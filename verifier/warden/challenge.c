@@ -39,26 +39,26 @@ enum err challenge_check(const struct keyring *keyring, uint32_t epoch, struct b
     uint8_t mac[KEYRING_MAC_LEN];
     uint64_t expiry = 0;
 
-    if (nonce.len != PROTOCOL_CHALLENGE_LEN)
+    if (nonce.len != PROTOCOL_CHALLENGE_LEN) /* BIND-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "nonce"), ERR_CHALLENGE_UNKNOWN,
              "the nonce has %zu bytes; a challenge from POST /v1/challenge has %d", nonce.len,
              PROTOCOL_CHALLENGE_LEN);
     TRY(mac_of(keyring, epoch, nonce.ptr, mac));
-    if (CRYPTO_memcmp(mac, nonce.ptr + MACED_LEN, sizeof mac) != 0)
+    if (CRYPTO_memcmp(mac, nonce.ptr + MACED_LEN, sizeof mac) != 0) /* BIND-2 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "nonce"), ERR_CHALLENGE_UNKNOWN,
              "the nonce is not a challenge that this server made");
     for (unsigned i = 0; i < EXPIRY_LEN; i++)
         expiry = expiry << 8 | nonce.ptr[RANDOM_LEN + i];
-    if (expiry <= now_ms)
+    if (expiry <= now_ms) /* BIND-3 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "nonce"), ERR_CHALLENGE_EXPIRED,
              "the challenge expired %llu ms ago; ask for a new one",
              (unsigned long long)(now_ms - expiry));
-    if (expiry <= purged_before_ms)
+    if (expiry <= purged_before_ms) /* BIND-4 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "nonce"), ERR_CHALLENGE_EXPIRED,
              "the challenge is older than what this server still keeps account of");
     /* What this server made expires within its lifetime: one from further ahead was made
      * before the clock was set back, and would have to be remembered for as long. */
-    if (expiry > now_ms + 2 * PROTOCOL_CHALLENGE_TTL_S * 1000u)
+    if (expiry > now_ms + 2 * PROTOCOL_CHALLENGE_TTL_S * 1000u) /* BIND-5 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "nonce"), ERR_CHALLENGE_EXPIRED,
              "the challenge was made before the clock was set back");
     *expiry_ms = expiry;

@@ -59,8 +59,8 @@ static enum err check_binding(struct release *r, struct fault *fault)
                         identity->purged_before_ms, &r->challenge_expiry_ms, fault));
     const enum err redeemed =
         store_ops(w->store)->check_redeemed(w->store, doc->nonce.value.ptr, fault);
-    if (redeemed == ERR_CHALLENGE_REDEEMED)
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "nonce"), redeemed,
+    if (redeemed == ERR_CHALLENGE_REDEEMED) /* BIND-6 */
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "nonce"), ERR_CHALLENGE_REDEEMED,
              "the challenge was redeemed before; ask for a new one");
     TRY(redeemed);
     TRY(protocol_user_data_check(&r->request->wanted, doc->user_data.value, &r->application,
@@ -100,11 +100,11 @@ static enum err admit_instance(struct release *r, struct fault *fault)
 static enum err check_timestamp(const struct release *r, struct fault *fault)
 {
     const uint64_t stamp_ms = verified_doc_fields(r->doc)->timestamp_ms;
-    if (stamp_ms > r->now_ms && stamp_ms - r->now_ms > WARDEN_DOCUMENT_AHEAD_MS)
+    if (stamp_ms > r->now_ms && stamp_ms - r->now_ms > WARDEN_DOCUMENT_AHEAD_MS) /* AGE-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "timestamp"), ERR_DOC_FUTURE,
              "the document's timestamp is %llu ms ahead of this server's clock, %d are allowed",
              (unsigned long long)(stamp_ms - r->now_ms), WARDEN_DOCUMENT_AHEAD_MS);
-    if (stamp_ms < r->now_ms && r->now_ms - stamp_ms > WARDEN_DOCUMENT_AGE_MS)
+    if (stamp_ms < r->now_ms && r->now_ms - stamp_ms > WARDEN_DOCUMENT_AGE_MS) /* AGE-2 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "timestamp"), ERR_DOC_STALE,
              "the document is %llu ms old by this server's clock, %d allowed",
              (unsigned long long)(r->now_ms - stamp_ms), WARDEN_DOCUMENT_AGE_MS);
