@@ -1,6 +1,7 @@
-"""Sealed by us and opened by pyhpke or cryptography, and the reverse, for each format.
+"""Goal of this test: what we seal opens in an independent implementation, pyhpke or cryptography,
+and the reverse, in every format of PROTOCOL section 4 (P-384 has no RFC vector to check).
 
-Run by run-wrap-interop; talks to wrap_tool, one JSON object a line.
+Run by run-in-venv; talks to wrap_tool, one JSON object a line.
 """
 
 import json
