@@ -151,6 +151,7 @@ static enum err run(const char *recorded)
 int main(int argc, char **argv)
 {
     printf("%s\n%-44s %8s\n", OpenSSL_version(OPENSSL_VERSION), "", "units  (min..max)");
+    printf("%-44s %8.3f\n", "what parsing may cost: 1/50", 1.0 / 50);
     const enum err err = run(argc > 1 ? argv[1] : NULL);
     if (err != ERR_OK)
         fprintf(stderr, "bench_verify: %s\n", err_sentence(err));
