@@ -5,8 +5,8 @@ decoders read every field of every valid document alike.
 
 verifier.py, written from that page alone, and this program judge every recorded document (where
 $VOUCHSAFE_SHARED has them), every one of our own and MUTANTS damaged ones: same verdict, same error,
-same field, same offset. From 6000 mutants on, each rule must have been broken. The seed is printed,
-and taken from $SEED. Of the valid ones cbor2 and
+same field, same offset; and each rule is broken by some. The seed is printed, and taken from $SEED.
+Of the valid ones cbor2 and
 cryptography then read every field, which must be what `vouchsafe verify --json` shows.
 """
 import base64
@@ -34,7 +34,7 @@ import verifier  # noqa: E402
 
 SEED = int(os.environ.get("SEED", "1"))
 RECORDED_LEAST, OWN_LEAST, MADE = 81, 7, 54  # valid ones
-MUTANTS_FOR_ALL = 6000  # break every rule
+SYSTEMATIC = "plain.cbor"  # the one that is broken in every place
 
 
 def read(path):
@@ -127,6 +127,9 @@ def compare_verdicts(tool, of, named, codes, seen):
 def mutants_of(of, valid, count):
     """Each is of one valid document, and known by a number: the same seed gives the same."""
     names = sorted(valid)
+    if of.name == "own":
+        for i, document in enumerate(mutants.systematic(of.documents[SYSTEMATIC])):
+            yield f"damage {i} of {SYSTEMATIC}", document
     for i in range(count):
         rng = random.Random(f"{SEED} {of.name} {i}")
         name = rng.choice(names)
@@ -210,7 +213,7 @@ def main(source, tool, vouchsafe, count):
               ("CBOR", "COSE", "DOC", "KIND", "ROOT", "CERT", "CHAIN", "TIME", "SIG")}
     never = judged - rules.defences_of_page(page) - set(seen) - TOLERATED
     print(f"SEED={SEED}; {len(judged & set(seen))} rules were broken, {seen['valid']} documents valid")
-    if never and int(count) >= MUTANTS_FOR_ALL:
+    if never:
         sys.exit(f"FAILED: no document broke {', '.join(sorted(never))}")
     missing = WANTED_SHAPES - shapes
     if missing:

@@ -1,4 +1,4 @@
-"""Damaged documents, by a seed: bytes anywhere, CBOR items, certificates, and their order."""
+"""Damaged documents: some of each kind without chance, and any number by a seed."""
 
 
 # ---- CBOR, leniently: only what genuine documents are ----
@@ -123,6 +123,9 @@ KEYS = (b"module_id", b"digest", b"timestamp", b"pcrs", b"nitrotpm_pcrs", b"cert
         b"cabundle", b"public_key", b"user_data", b"nonce", b"", b"Nonce", b"x", b"pcr", b"my_PCRs",
         b"p\0c", b"\xc3\xbc", b"pCr" + b"y" * 80, b"z" * 300)
 
+FRONTS = (b"\x83", b"\x85", b"\xd2\x83", b"\xd1\x84", b"\xd2\xd2\x84", b"\x9f", b"\xd8\x12\x84",
+          b"\x98\x04", b"", b"\xa2", b"\x9b")
+
 
 def long_head(rng, item):
     """The same item with its argument in a longer form."""
@@ -145,8 +148,7 @@ def any_item(rng, old):
 def change_envelope(rng, d):
     part = rng.choice(("front", "protected", "unprotected", "signature", "payload", "end"))
     if part == "front":
-        d.front = rng.choice((b"\x83", b"\x85", b"\xd2\x83", b"\xd1\x84", b"\xd2\xd2\x84",
-                              b"\x9f", b"\xd8\x12\x84", b"\x98\x04", b"", b"\xa2", b"\x9b"))
+        d.front = rng.choice(FRONTS)
     elif part == "payload":
         whole = d.build()
         old = string(d.payload())
@@ -395,3 +397,74 @@ def mutant(rng, data):
     if change is None:
         return change_bytes(rng, data)
     return change(rng, Document(data))
+
+
+# ---- without chance ----
+
+CONTENTS = (b"", b"\0", b"\xff", b"\0\1", b"\x80", b"\x7f" * 21, b"\1" * 22)
+
+
+def systematic(data):
+    """At each place of a document each of the lists above: every rule is broken by one of these."""
+    def with_entry(i, part, value):
+        d = Document(data)
+        d.entries[i][part] = value
+        return d.build()
+
+    def with_part(name, value):
+        d = Document(data)
+        setattr(d, name, value)
+        return d.build()
+
+    def with_certificate(i, der):
+        d = Document(data)
+        ders = d.certificates()
+        ders[i] = der
+        d.set_certificates(ders)
+        return d.build()
+
+    good = Document(data)
+    pcr = string(bytes(48))
+    for value in (b"\xa1\x18\x20" + pcr, b"\xa2\0" + pcr + b"\0" + pcr):
+        yield with_entry([e[0] for e in good.entries].index(string(b"pcrs", 3)), 1, value)
+    yield with_part("signature", string(bytes(96)))
+    for i in range(len(good.entries)):
+        yield with_part("entries", good.entries[:i] + good.entries[i + 1:])
+        yield from (with_entry(i, 0, string(key, 3)) for key in KEYS)
+        yield from (with_entry(i, part, item) for part in (0, 1) for item in ITEMS)
+    for name in ("protected", "unprotected", "signature"):
+        yield from (with_part(name, item) for item in ITEMS)
+    yield from (with_part("front", front) for front in FRONTS)
+    payload = string(good.payload())
+    for item in (*ITEMS, string(bytes(16385)), string(good.payload() + b"\0"),
+                 string(good.payload()[:-1] + b"\x79")):
+        yield good.build().replace(payload, item, 1)
+    yield good.build() + b"\0"
+    yield good.build() + bytes(40000)
+    for i, der in enumerate(good.certificates()):
+        yield with_certificate(i, good.certificates()[i - 1])
+        yield with_certificate(i, edit_tbs(der, 0, lambda _: b"\2\1\1"))
+        yield with_certificate(i, edit_tbs(der, 6, lambda c: c[:-1] + bytes([c[-1] ^ 1])))
+        for position in range(1, 8):
+            yield from (with_certificate(i, edit_tbs(der, position, lambda _, c=c: c))
+                        for c in CONTENTS)
+        yield from (with_certificate(i, edit_tbs(der, 4, lambda _, t=t: der_head(0x17, len(t)) + t +
+                                                 der_head(0x17, 13) + b"491231235959Z"))
+                    for t in TIMES)
+        for new in EXTENSIONS:
+            yield with_certificate(i, edit_tbs(der, 7, lambda c, new=new: replace_extension(c, new)))
+            yield with_certificate(i, edit_tbs(der, 7, lambda c, new=new: add_extension(c, new)))
+
+
+def extension_list(content):
+    return [der_head(t, len(c)) + c for t, c in der_split(der_split(content)[0][1])]
+
+
+def add_extension(content, new):
+    body = b"".join([*extension_list(content), new])
+    return der_head(0x30, len(body)) + body
+
+
+def replace_extension(content, new):
+    body = b"".join(new if e[4:7] == new[4:7] else e for e in extension_list(content))
+    return der_head(0x30, len(body)) + body
