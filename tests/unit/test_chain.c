@@ -236,6 +236,18 @@ START_TEST(wrong_certificate_too_many)
 }
 END_TEST
 
+/* The root issued itself, so that neither name nor signature is in its way, nor has it a
+ * path length: RFC 5280 section 6.1 has every certificate once. */
+START_TEST(wrong_root_twice)
+{
+    CLEANUP(fixture_free) struct fixture f = {0};
+    fixture_make(&f);
+    for (size_t i = f.doc.cabundle_len++; i > 0; i--)
+        f.doc.cabundle[i] = f.doc.cabundle[i - 1];
+    fixture_expect(&f, ERR_CERT_NAME, "cabundle[1]", CHAIN_RULES);
+}
+END_TEST
+
 START_TEST(wrong_issuer)
 {
     for (size_t i = 1; i < 5; i++) {
@@ -296,5 +308,5 @@ UNIT_MAIN("chain", valid_chain, valid_root_and_leaf, valid_longest_bundle,
           valid_unknown_extension_not_critical, valid_serial_of_160_bits, no_bundle, long_bundle,
           no_root, wrong_root_at_the_end, wrong_root_of_the_same_name,
           wrong_root_above_another_chain, wrong_root_bytes, junk_under_a_wrong_root, wrong_order,
-          no_instance_certificate, no_zonal_certificate, wrong_certificate_too_many, wrong_issuer,
-          wrong_issuer_encoding, no_subject)
+          no_instance_certificate, no_zonal_certificate, wrong_certificate_too_many,
+          wrong_root_twice, wrong_issuer, wrong_issuer_encoding, no_subject)

@@ -100,6 +100,19 @@ static enum err check_issuer(const struct cert *cert, struct bytes parent_subjec
     return ERR_OK;
 }
 
+/* RFC 5280 section 6.1: no certificate is in a path twice.  The names see to that, but for
+ * one that issued itself, as the root did. */
+static enum err check_not_again(const struct attdoc *doc, size_t i, const char *field,
+                                struct fault *fault)
+{
+    for (size_t n = 0; n < i; n++) {
+        if (bytes_equal(doc->cabundle[i], doc->cabundle[n]))
+            FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_NAME,
+                 "it is cabundle[%zu] again", n);
+    }
+    return ERR_OK;
+}
+
 /* What the leaf needs to know, taken from the CAs that were read. */
 static enum err fill_prefix(const struct cas *cas, struct chain_prefix *out)
 {
@@ -127,8 +140,10 @@ static enum err read_cas(const struct attdoc *doc, struct bytes root_der, struct
         struct cert *cert = &cas->cert[i];
         TRY(cert_parse(i == 0 ? root_der : doc->cabundle[i], field, cert, fault));
         cas->len = i + 1;
-        if (i > 0)
+        if (i > 0) {
             TRY(check_issuer(cert, cas->cert[i - 1].subject, field, fault));
+            TRY(check_not_again(doc, i, field, fault));
+        }
         TRY(check_ca(cert, doc->cabundle_len - 1 - i, field, fault));
     }
     return fill_prefix(cas, prefix);
