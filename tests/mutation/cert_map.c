@@ -91,16 +91,6 @@ static size_t add_head(struct walker *w, uint8_t tag)
     return len;
 }
 
-/* The same with a part of its own for the tag. */
-static size_t add_list(struct walker *w, uint8_t tag, enum der_kind kind, enum der_kind of)
-{
-    size_t head_len;
-    const size_t len = peek(w, tag, &head_len);
-    add_part(w, kind, 1)->of = of;
-    (void)add_part(w, DER_HEAD, head_len - 1);
-    return len;
-}
-
 static void add_whole(struct walker *w, uint8_t tag, enum der_kind kind)
 {
     const size_t len = add_head(w, tag);
@@ -117,7 +107,7 @@ static void add_name(struct walker *w, enum der_kind of)
     const size_t len = add_head(w, TAG_SEQUENCE);
     const size_t end = w->at + len;
     while (!w->broken && w->at < end) {
-        (void)add_list(w, TAG_SET, DER_SET_TAG, of);
+        (void)add_head(w, TAG_SET);
         (void)add_head(w, TAG_SEQUENCE);
         const size_t oid_len = add_head(w, TAG_OID);
         add_part(w, DER_NAME_OID, oid_len)->of = of;
@@ -194,7 +184,7 @@ bool cert_map_make(struct bytes der, struct cert_map *out)
     add_name(&w, DER_SUBJECT);
     add_key(&w);
     (void)add_head(&w, TAG_EXTENSIONS);
-    const size_t len = add_list(&w, TAG_SEQUENCE, DER_LIST_TAG, DER_LIST_TAG);
+    const size_t len = add_head(&w, TAG_SEQUENCE);
     const size_t end = w.at + len;
     while (!w.broken && w.at < end)
         add_extension(&w);

@@ -6,9 +6,7 @@
 #include "common/bytes.h"
 
 enum der_kind {
-    DER_HEAD,     /* tag or length of anything that is not named below */
-    DER_SET_TAG,  /* of a name's parts */
-    DER_LIST_TAG, /* of the list of extensions */
+    DER_HEAD, /* tag or length of anything that is not named below */
     DER_VERSION,
     DER_SERIAL,
     DER_ALGORITHM,  /* the AlgorithmIdentifier's content, inside and outside */

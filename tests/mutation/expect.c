@@ -17,13 +17,6 @@ const struct code_set set_name_tag = {
     "a value of another string type may be readable, or its bytes none of that type",
     {ERR_CERT_MALFORMED, ERR_CERT_NAME, ERR_CERT_SIGNATURE}};
 
-const struct code_set set_der = {"strict DER, or the signature",
-                                 {ERR_CERT_MALFORMED, ERR_CERT_SIGNATURE}};
-const struct code_set set_der_name = {"strict DER, or another name",
-                                      {ERR_CERT_MALFORMED, ERR_CERT_NAME, ERR_CERT_SIGNATURE}};
-const struct code_set set_der_ca = {"strict DER, or not critical",
-                                    {ERR_CERT_MALFORMED, ERR_CERT_NOT_CA}};
-
 /* ---- making ---- */
 
 static void clear(struct expectation *e, enum err code)

@@ -18,11 +18,6 @@ extern const struct code_set set_shifted_payload;
 extern const struct code_set set_shifted_optional;
 /* OpenSSL takes some string types and refuses others. */
 extern const struct code_set set_name_tag;
-/* Strict DER refuses it; OpenSSL's parser takes it, and the rule that comes next, or the
- * signature, shows that it was changed. */
-extern const struct code_set set_der;
-extern const struct code_set set_der_name;
-extern const struct code_set set_der_ca;
 
 struct expectation {
     enum err code;              /* ERR_OK: must verify */

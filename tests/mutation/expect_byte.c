@@ -167,17 +167,17 @@ static void on_map_head(const struct ctx *x)
         expect_syntax(x->e, ERR_CBOR_MALFORMED, ATTEST_PAYLOAD, last, "payload");
 }
 
-/* The field is the key itself; a NUL in it ends it, or is shown as what cannot be. */
+/* The field is the key itself. */
 static void unknown_key(const struct ctx *x, const struct item *key)
 {
     const size_t shown = key->value < KEY_SHOWN ? (size_t)key->value : KEY_SHOWN;
     char text[KEY_SHOWN + 1] = {0};
     memcpy(text, x->in + x->part->item + key->head_len, shown);
-    expect_syntax(x->e, ERR_DOC_UNKNOWN_FIELD, ATTEST_PAYLOAD, x->part->item, "%s", text);
     for (size_t i = 0; i < shown; i++) {
-        const bool printable = text[i] >= 0x20 && text[i] <= 0x7e;
-        x->e->also_field[i] = printable ? text[i] : '?';
+        if (text[i] == '\0') /* hides nothing that follows */
+            text[i] = '?';
     }
+    expect_syntax(x->e, ERR_DOC_UNKNOWN_FIELD, ATTEST_PAYLOAD, x->part->item, "%s", text);
 }
 
 /* No key is another's beginning, and no two differ in one byte: map_make would not know. */

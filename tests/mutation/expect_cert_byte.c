@@ -72,19 +72,6 @@ static void other_name_or_form(const struct ctx *x, const struct code_set *set)
     snprintf(x->e->also_field, sizeof x->e->also_field, "%s", field);
 }
 
-/* A SET or SEQUENCE that is not marked as constructed: X.690 section 8.11.1. */
-static void on_list_tag(const struct ctx *x)
-{
-    enum { CONSTRUCTED = 0x20, SET = 0x31, SEQUENCE = 0x30 };
-    if (x->part->kind == DER_SET_TAG && x->value == (SET & ~CONSTRUCTED)) {
-        other_name_or_form(x, &set_der_name);
-        return;
-    }
-    fails(x, ERR_CERT_MALFORMED);
-    if (x->part->kind == DER_LIST_TAG && x->value == (SEQUENCE & ~CONSTRUCTED))
-        x->e->set = &set_der;
-}
-
 static void on_name(const struct ctx *x)
 {
     if (x->part->kind == DER_NAME_TAG) {
@@ -158,15 +145,6 @@ static void on_extension_oid_len(const struct ctx *x)
         fails(x, ERR_CERT_SIGNATURE);
 }
 
-/* X.690 section 11.1: TRUE is FF, and the default is not written. */
-static void on_critical(const struct ctx *x)
-{
-    const struct extension *ext = &x->map->extension[x->part->extension];
-    const bool needed = oid_is(ext->oid, oid_basic_constraints) && !is_leaf(x);
-    fails(x, ERR_CERT_MALFORMED);
-    x->e->set = x->value == 0 && needed ? &set_der_ca : &set_der;
-}
-
 /* 30 06 01 01 ff 02 01 <path length>, 30 03 01 01 ff, or 30 00: the path length apart
  * every byte is as DER demands it. */
 static void on_basic_constraints(const struct ctx *x)
@@ -226,12 +204,10 @@ void expect_cert_byte(const struct byte_change *c, size_t i, size_t at, struct e
     }
     switch (part->kind) {
     case DER_HEAD:
-    case DER_POINT: /* off the curve */
+    case DER_EXT_CRITICAL:     /* X.690 section 11.1: TRUE is FF, and the default is not written */
+    case DER_SIGNATURE_UNUSED: /* whole bytes: none */
+    case DER_POINT:            /* off the curve */
         fails(&x, ERR_CERT_MALFORMED);
-        return;
-    case DER_SET_TAG:
-    case DER_LIST_TAG:
-        on_list_tag(&x);
         return;
     case DER_VERSION:
         fails(&x, ERR_CERT_VERSION);
@@ -260,15 +236,8 @@ void expect_cert_byte(const struct byte_change *c, size_t i, size_t at, struct e
     case DER_EXT_OID:
         on_extension_oid(&x);
         return;
-    case DER_EXT_CRITICAL:
-        on_critical(&x);
-        return;
     case DER_EXT_VALUE:
         on_extension_value(&x);
-        return;
-    case DER_SIGNATURE_UNUSED: /* at most 7: X.690 section 8.6.2.2 */
-        fails(&x, ERR_CERT_MALFORMED);
-        x.e->set = x.value > 7 ? NULL : &set_der;
         return;
     case DER_SIGNATURE:
         fails(&x, ERR_CERT_SIGNATURE);
