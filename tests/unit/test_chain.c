@@ -236,8 +236,7 @@ START_TEST(wrong_certificate_too_many)
 }
 END_TEST
 
-/* The root issued itself, so that neither name nor signature is in its way, nor has it a
- * path length: RFC 5280 section 6.1 has every certificate once. */
+/* Neither the chain of names nor a signature is in its way, nor has it a path length. */
 START_TEST(wrong_root_twice)
 {
     CLEANUP(fixture_free) struct fixture f = {0};
@@ -245,6 +244,19 @@ START_TEST(wrong_root_twice)
     for (size_t i = f.doc.cabundle_len++; i > 0; i--)
         f.doc.cabundle[i] = f.doc.cabundle[i - 1];
     fixture_expect(&f, ERR_CERT_NAME, "cabundle[1]", CHAIN_RULES);
+}
+END_TEST
+
+/* Not the root's bytes: an intermediate or a leaf of its issuer's name. */
+START_TEST(wrong_self_issued)
+{
+    for (size_t i = 1; i < 5; i++) {
+        CLEANUP(fixture_free) struct fixture f = {0};
+        fixture_spec(&f);
+        memcpy(f.spec.cert[i].subject_cn, f.spec.cert[i - 1].subject_cn,
+               sizeof f.spec.cert[i].subject_cn);
+        fixture_refuse(&f, ERR_CERT_NAME, fixture_field(i), CHAIN_RULES);
+    }
 }
 END_TEST
 
@@ -309,4 +321,4 @@ UNIT_MAIN("chain", valid_chain, valid_root_and_leaf, valid_longest_bundle,
           no_root, wrong_root_at_the_end, wrong_root_of_the_same_name,
           wrong_root_above_another_chain, wrong_root_bytes, junk_under_a_wrong_root, wrong_order,
           no_instance_certificate, no_zonal_certificate, wrong_certificate_too_many,
-          wrong_root_twice, wrong_issuer, wrong_issuer_encoding, no_subject)
+          wrong_root_twice, wrong_self_issued, wrong_issuer, wrong_issuer_encoding, no_subject)

@@ -276,7 +276,7 @@ def check_rules(ders):
             raise Refused(rule, field)
         if c.broken:
             refuse(c.broken)
-        if i > 0 and c.issuer != certificates[i - 1].subject:
+        if i > 0 and (c.issuer != certificates[i - 1].subject or c.subject == c.issuer):
             refuse("CHAIN-1")
         if i < count:
             if not c.is_ca:
