@@ -82,8 +82,14 @@ struct fault *fault_at(struct fault *fault, size_t offset, const char *field_fmt
 void fault_clear(struct fault *fault);
 
 /* The only two control macros.  FAIL returns the error it reports; TRY returns the
- * callee's error unchanged. */
-#define FAIL(fault, code, ...) return fault_set((fault), (code), __VA_ARGS__)
+ * callee's error unchanged.  That what FAIL returns is not ERR_OK stands here, and not only
+ * in fault_set, so that compilers and analyzers see it at every use. */
+#define FAIL(fault, code, ...)                      \
+    do {                                            \
+        const enum err fail_err_ = (code);          \
+        fault_set((fault), fail_err_, __VA_ARGS__); \
+        return fail_err_;                           \
+    } while (0)
 #define TRY(...)                                 \
     do {                                         \
         const enum err try_err_ = (__VA_ARGS__); \
