@@ -106,8 +106,9 @@ static enum err authenticate(struct admin_call *call)
     return ERR_OK;
 }
 
-static enum err authorise(struct admin_call *call, const struct admin_operation *operation)
+static enum err authorise(const struct admin_call *call)
 {
+    const struct admin_operation *operation = call->operation;
     if ((call->rights & operation->right) != operation->right)
         FAIL(call->fault, ERR_FORBIDDEN, "%s's token does not have the right that %s needs",
              call->person, operation->name);
@@ -125,9 +126,9 @@ static bool takes_param(const struct admin_operation *operation, struct bytes na
     return false;
 }
 
-static enum err refuse_unknown_params(struct admin_call *call,
-                                      const struct admin_operation *operation)
+static enum err refuse_unknown_params(const struct admin_call *call)
 {
+    const struct admin_operation *operation = call->operation;
     for (size_t i = 0; i < call->request->param_count; i++) {
         const struct bytes name = call->request->param[i].name;
         if (!takes_param(operation, name))
@@ -244,7 +245,7 @@ struct audit_event admin_event(const struct admin_call *call, uint64_t revision,
         .code = err_wire(ERR_OK),
         .object = object,
         .detail = detail,
-        .event = find_operation(call->request->operation)->name,
+        .event = call->operation->name,
     };
 }
 
@@ -287,12 +288,12 @@ static enum err run_operation(struct admin_call *call, struct buf *body)
     if (answer == NULL)
         return ERR_NO_MEMORY;
     TRY(authenticate(call));
-    const struct admin_operation *operation = find_operation(call->request->operation);
-    if (operation == NULL)
+    call->operation = find_operation(call->request->operation);
+    if (call->operation == NULL)
         FAIL(call->fault, ERR_NO_ROUTE, "no such operation");
-    TRY(authorise(call, operation));
-    TRY(refuse_unknown_params(call, operation));
-    TRY(operation->fn(call, answer));
+    TRY(authorise(call));
+    TRY(refuse_unknown_params(call));
+    TRY(call->operation->fn(call, answer));
     if (call->text.len > 0)
         return buf_append(body, bytes_of_buf(&call->text));
     return json_append(body, answer);

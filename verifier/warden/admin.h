@@ -11,9 +11,12 @@
 
 #include "warden.h"
 
+struct admin_operation; /* a row of the table */
+
 struct admin_call {
     struct warden *warden;
     const struct warden_request *request;
+    const struct admin_operation *operation; /* never NULL in an admin_fn */
     uint64_t now_ms;
     uint64_t person_id;
     uint32_t rights;
