@@ -57,7 +57,7 @@ const char *log_quote(char out[static LOG_QUOTED_MAX], struct bytes text)
         }
         if (c == '"' || c == '\\')
             out[len++] = '\\';
-        out[len++] = c < 0x20 || c > 0x7e ? '?' : (char)c;
+        out[len++] = (char)(c < 0x20 || c > 0x7e ? '?' : c);
     }
     out[len++] = '"';
     out[len] = '\0';

@@ -6,7 +6,7 @@
 #include "common/nearest.h"
 #include "settings.h"
 
-static void fd_close(int *fd)
+static void fd_close(const int *fd)
 {
     if (*fd >= 0)
         close(*fd);

@@ -25,7 +25,7 @@ struct sim_chain {
     struct mkdoc_chain current; /* empty until the first document */
 };
 
-static void fd_close(int *fd)
+static void fd_close(const int *fd)
 {
     if (*fd >= 0)
         close(*fd);

@@ -28,7 +28,7 @@ static struct buf coordinate(const json_t *jwk, const char *name)
     while (strlen(text) % 4 != 0)
         strcat(text, "=");
     for (char *c = text; *c != '\0'; c++)
-        *c = *c == '-' ? '+' : *c == '_' ? '/' : *c;
+        *c = (char)(*c == '-' ? '+' : *c == '_' ? '/' : *c);
     struct buf decoded = {0};
     ck_ok(base64_decode(bytes_of_text(text), &decoded));
     return decoded;

@@ -377,7 +377,7 @@ START_TEST(measurements_bounded)
     world_begin(&w);
     world_load(&w);
     for (unsigned i = 20; i-- > 0;) {
-        char version[8];
+        char version[16];
         snprintf(version, sizeof version, "0.%02u", i);
         SET_TEXT(w.measurement.version, version);
         memset(w.fields.pcr[16 + i % 5], 1 + (int)i % 5, ATTDOC_PCR_LEN);

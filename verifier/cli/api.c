@@ -40,7 +40,7 @@ enum err api_state(const struct cli_args *args, char state[static API_PATH_SIZE]
     return ERR_OK;
 }
 
-static void close_fd(int *fd)
+static void close_fd(const int *fd)
 {
     if (*fd >= 0)
         close(*fd);

@@ -16,7 +16,7 @@
 
 /* ---- the value ---- */
 
-static void close_file(int *fd)
+static void close_file(const int *fd)
 {
     if (*fd > STDIN_FILENO)
         close(*fd);

@@ -183,5 +183,5 @@ int main(int argc, char **argv)
                   "could not be written");
         return cli_fail(ERR_FILE, &fault);
     }
-    return err == ERR_OK ? CLI_EXIT_DONE : cli_fail(err, &fault);
+    return (int)(err == ERR_OK ? CLI_EXIT_DONE : cli_fail(err, &fault));
 }

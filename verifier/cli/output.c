@@ -33,7 +33,7 @@ enum cli_exit cli_fail(enum err code, const struct fault *fault)
     static const struct fault none = FAULT_NONE;
     if (fault == NULL || fault->code != code)
         fault = &none;
-    fflush(stdout);
+    (void)fflush(stdout); /* for the order of the two; its failure is main's */
     fprintf(stderr, "vouchsafe: %s: ", err_wire(code));
     if (fault->field[0] != '\0')
         fprintf(stderr, "%s: ", fault->field);
@@ -44,7 +44,7 @@ enum cli_exit cli_fail(enum err code, const struct fault *fault)
     return cli_exit_of(code);
 }
 
-static void close_file(int *fd)
+static void close_file(const int *fd)
 {
     if (*fd > STDIN_FILENO)
         close(*fd);

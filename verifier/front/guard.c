@@ -93,8 +93,11 @@ static enum err find_singles(const struct guard_head *head, struct bytes found[S
 static enum err check_host(const char *version, struct bytes host, struct fault *fault)
 {
     fault_at(fault, FAULT_NO_OFFSET, "%s", singles[HOST]);
-    if (host.ptr == NULL && strcmp(version, "HTTP/1.1") == 0)
-        FAIL(fault, ERR_HTTP_MALFORMED, "HTTP/1.1 requires it");
+    if (host.ptr == NULL) {
+        if (strcmp(version, "HTTP/1.1") == 0)
+            FAIL(fault, ERR_HTTP_MALFORMED, "HTTP/1.1 requires it");
+        return ERR_OK;
+    }
     for (size_t i = 0; i < host.len; i++) {
         if (memchr(" \t,/@", host.ptr[i], 5) != NULL)
             FAIL(fault, ERR_HTTP_MALFORMED, "one host name or address is expected");
@@ -118,7 +121,7 @@ static enum err check_body(const char *version, const struct bytes found[SINGLE_
     fault_at(fault, FAULT_NO_OFFSET, "%s", singles[LENGTH]);
     if (length.ptr != NULL && (length.len == 0 || length.len > LENGTH_DIGITS_MAX))
         FAIL(fault, ERR_HTTP_MALFORMED, "1 to %d digits are expected", LENGTH_DIGITS_MAX);
-    for (size_t i = 0; i < length.len; i++) {
+    for (size_t i = 0; length.ptr != NULL && i < length.len; i++) {
         if (length.ptr[i] < '0' || length.ptr[i] > '9')
             FAIL(fault, ERR_HTTP_MALFORMED, "only digits are expected");
         facts->content_length = facts->content_length * 10 + (length.ptr[i] - '0');

@@ -28,7 +28,7 @@ struct server {
     char said[160]; /* libmicrohttpd's first complaint to who starts it */
 };
 
-static void fd_close(int *fd)
+static void fd_close(const int *fd)
 {
     if (*fd >= 0)
         close(*fd);
