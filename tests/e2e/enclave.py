@@ -8,15 +8,15 @@ import subprocess
 import sys
 import unittest
 
-from server import SOURCE, TIMEOUT_S, Store, WithStore, clean_environment
+from server import SOURCE, TIMEOUT_S, WRAP, Store, WithStore, clean_environment
 
 sys.path.append(os.path.join(SOURCE, "scripts/demo-story"))
 from parent import Parent  # noqa: E402  pylint: disable=wrong-import-position
 
 BUILD = os.path.join(SOURCE, "build/plain/enclave-agent")
-AGENT = os.environ.get("VOUCHSAFE_AGENT_BIN", os.path.join(BUILD, "vouchsafe-agent"))
-SIMULATOR = os.environ.get("VOUCHSAFE_NSM_SIM_BIN",
-                           os.path.join(BUILD, "nsm-sim/vouchsafe-nsm-sim"))
+AGENT = [*WRAP, os.environ.get("VOUCHSAFE_AGENT_BIN", os.path.join(BUILD, "vouchsafe-agent"))]
+SIMULATOR = [*WRAP, os.environ.get("VOUCHSAFE_NSM_SIM_BIN",
+                                   os.path.join(BUILD, "nsm-sim/vouchsafe-nsm-sim"))]
 
 SECRET = "web/messages"
 VALUE = b"first line\n\x00\xff not text\n"
@@ -24,7 +24,7 @@ VALUE = b"first line\n\x00\xff not text\n"
 
 def measurements(image):
     """What nitro-cli would have printed when it built that image."""
-    return subprocess.run([SIMULATOR, "--image", image, "--print-measurements"],
+    return subprocess.run([*SIMULATOR, "--image", image, "--print-measurements"],
                           capture_output=True, check=True, timeout=TIMEOUT_S).stdout
 
 
@@ -36,7 +36,7 @@ class World:
         self.store = Store()
         self.nitro = self.store.path("nitro")
         self.image = self.store.write("image", "the vendor's client")
-        subprocess.run([SIMULATOR, "--root-dir", self.nitro], check=True, timeout=TIMEOUT_S)
+        subprocess.run([*SIMULATOR, "--root-dir", self.nitro], check=True, timeout=TIMEOUT_S)
         self.root = os.path.join(self.nitro, "root.pem")
         self.do("init", "--person", "ann", "--development", "--root", self.root)
         self.issuer = os.path.join(self.store.state, "issuer.pem")
@@ -101,7 +101,7 @@ class WithEnclave(WithStore):
     def enclave_for(cls, add_cleanup, path, *options, root_dir=None, **env):
         """An emulated enclave; gives the address of its security module."""
         process = subprocess.Popen(
-            [SIMULATOR, "--socket", path, "--root-dir", root_dir or cls.world.nitro,
+            [*SIMULATOR, "--socket", path, "--root-dir", root_dir or cls.world.nitro,
              *([] if "--image" in options else ["--image", cls.world.image]), *options],
             stderr=subprocess.PIPE, env=clean_environment(**env))
         add_cleanup(cls.end, process)
@@ -131,7 +131,7 @@ class WithEnclave(WithStore):
     def agent(self, command, *words, module=None, verifier=None, issuer=None, root=None,
               timeout_s=20):
         return subprocess.run(
-            [AGENT, command, "--verifier", verifier or f"http://{self.store.ready['listen']}",
+            [*AGENT, command, "--verifier", verifier or f"http://{self.store.ready['listen']}",
              "--issuer", issuer or self.issuer, "--nsm", module or self.module,
              "--root", root or self.root, "--timeout", str(timeout_s), *words],
             capture_output=True, check=False, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL,

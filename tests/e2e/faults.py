@@ -18,7 +18,7 @@ import time
 import unittest
 
 from enclave import SECRET, WithEnclave
-from server import BINARY, TIMEOUT_S, Store, WithStore, clean_environment, pcr
+from server import PROGRAM, TIMEOUT_S, Store, WithStore, clean_environment, pcr
 
 
 def wait_for(what, ready):
@@ -321,14 +321,14 @@ class OneServer(WithStore):
     def test_relative_state(self):
         """From the directory above, server and client alike."""
         def run(*args):
-            return subprocess.run([BINARY, *args, "--state", "./state"], cwd=self.store.folder,
+            return subprocess.run([*PROGRAM, *args, "--state", "./state"], cwd=self.store.folder,
                                   capture_output=True, check=False, timeout=TIMEOUT_S,
                                   env=clean_environment())
 
         self.check(run("serve", "--check"), 0)
         with open(self.store.log_path, "wb") as log:
             self.store.server = subprocess.Popen(
-                [BINARY, "serve", "--state", "state", "--listen", "127.0.0.1:0"],
+                [*PROGRAM, "serve", "--state", "state", "--listen", "127.0.0.1:0"],
                 cwd=self.store.folder, stderr=log, stdin=subprocess.DEVNULL,
                 env=clean_environment())
         wait_for("the server", lambda: " ev=serve.ready " in self.store.log())

@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -18,6 +19,9 @@ SOURCE = os.environ.get("VOUCHSAFE_SOURCE",
                         os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 BINARY = os.environ.get("VOUCHSAFE_BIN", os.path.join(SOURCE, "build/plain/verifier/cli/vouchsafe"))
 TIMEOUT_S = 60
+# What each program is started with in front, such as "valgrind --error-exitcode=99".
+WRAP = shlex.split(os.environ.get("VOUCHSAFE_WRAP", ""))
+PROGRAM = [*WRAP, BINARY]
 
 
 def clean_environment(**more):
@@ -62,7 +66,7 @@ class Store:
             return file.read()
 
     def run(self, *args, stdin=b"", **env):
-        return subprocess.run([BINARY, *args], input=stdin, capture_output=True, check=False,
+        return subprocess.run([*PROGRAM, *args], input=stdin, capture_output=True, check=False,
                               timeout=TIMEOUT_S,
                               env=clean_environment(**{"VOUCHSAFE_STATE": self.state,
                                                          **self.environment, **env}))
@@ -75,7 +79,7 @@ class Store:
         config = self.write("none.conf", "")
         with open(self.log_path, "wb") as log:
             self.server = subprocess.Popen(
-                [BINARY, "serve", "--config", config, "--state", self.state, "--listen",
+                [*PROGRAM, "serve", "--config", config, "--state", self.state, "--listen",
                  "127.0.0.1:0", *args], stderr=log, stdin=subprocess.DEVNULL,
                 env=clean_environment(**self.environment))
         until = time.monotonic() + TIMEOUT_S
