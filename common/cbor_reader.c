@@ -491,7 +491,7 @@ enum err cbor_reader_expect_uint(struct cbor_reader *r, uint64_t value)
     return ERR_OK;
 }
 
-/* Recursion as deep as the caller's own constant allows. */
+/* Recursion as deep as the caller's own constant allows.  NOLINTNEXTLINE(misc-no-recursion) */
 static enum err skip_items(struct cbor_reader *r, uint64_t count, unsigned depth)
 {
     while (count > 0) {

@@ -19,6 +19,7 @@
 
 /* Defines `static void fnp(type **p)` around a destructor that takes the pointer,
  * for CLEANUP on pointers to library objects. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type takes none */
 #define CLEANUP_PTR(type, fn, fnp)   \
     static inline void fnp(type **p) \
     {                                \
@@ -26,6 +27,7 @@
             fn(*p);                  \
         *p = NULL;                   \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -220,7 +220,9 @@ static inline enum err fixture_change(struct fixture *f, const struct rows *rows
 {
     const struct audit_entry audit = fixture_audit(f, "change");
     const struct policy_head head = fixture_head(f->head.revision + 1, f->head.row_count);
-    struct store_change change = more == NULL ? (struct store_change){0} : *more;
+    struct store_change change = {0};
+    if (more != NULL)
+        change = *more;
     change.expected_revision = f->head.revision;
     change.row_count = rows == NULL ? 0 : rows->count;
     change.row = rows == NULL ? NULL : rows->row;

@@ -81,7 +81,7 @@ START_TEST(valid_pcr_set)
 {
     CLEANUP(buf_free) struct buf encoded = {0};
     struct pcr_set set = {0};
-    struct pcr_set again;
+    struct pcr_set again = {0};
     set_pcr(&set, 0, ones);
     set_pcr(&set, 24, zeros);
     set_pcr(&set, 31, ones);

@@ -85,7 +85,7 @@ static enum err load_token(const struct cli_args *args, struct api *api, struct 
     const char *file = cli_args_value(args, "token-file");
     const char *variable = getenv("VOUCHSAFE_TOKEN");
     char path[API_PATH_SIZE + 16];
-    const char *where = file;
+    const char *where;
     if (file == NULL && variable != NULL && variable[0] != '\0') {
         where = "VOUCHSAFE_TOKEN";
         TRY(secret_new(strlen(variable), &given));

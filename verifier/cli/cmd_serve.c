@@ -88,7 +88,8 @@ static void close_stream(FILE **file)
         fclose(*file);
 }
 
-/* A server has nobody to ask: an encrypted key is no key. */
+/* A server has nobody to ask: an encrypted key is no key.
+ * NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's pem_password_cb */
 static int no_passphrase(char *buffer, int size, int writing, void *context)
 {
     (void)buffer;

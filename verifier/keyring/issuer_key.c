@@ -31,7 +31,8 @@ enum err issuer_key_create(const char *path, EVP_PKEY **out, struct fault *fault
     return ERR_OK;
 }
 
-/* OpenSSL would otherwise ask for a password on the terminal. */
+/* OpenSSL would otherwise ask for a password on the terminal.
+ * NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's pem_password_cb */
 static int no_password(char *out, int size, int writing, void *context)
 {
     (void)out;

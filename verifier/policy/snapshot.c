@@ -306,6 +306,7 @@ static enum err make_room(struct table *t)
     if (t->count < t->room)
         return ERR_OK;
     const uint64_t room = t->room == 0 ? 16 : 2 * t->room;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
     struct slot **more = realloc(t->slot, (size_t)room * sizeof *more);
     if (more == NULL)
         return ERR_NO_MEMORY;
@@ -505,7 +506,7 @@ uint64_t policy_find_own_key(const struct policy *policy, enum own_key_kind kind
 {
     for (uint64_t id = policy_own_key_count(policy); id > 0; id--) {
         const struct policy_own_key *key = policy_own_key_get(policy, id);
-        if (key->kind == kind && key->state == POLICY_ACTIVE)
+        if (key != NULL && key->kind == kind && key->state == POLICY_ACTIVE)
             return id;
     }
     return 0;

@@ -7,7 +7,7 @@
 #include "ledger_internal.h"
 
 /* From the policy's own list, which is in the order of enum policy_table and as long. */
-#define X(T) +1
+#define X(T) +1 /* NOLINT(bugprone-macro-parentheses): a term of the sum below */
 _Static_assert(POLICY_TABLES(X) == POLICY_TABLE_COUNT, "every table of the store is the policy's");
 #undef X
 #define X(T) {policy_##T##_load, policy_##T##_count},
