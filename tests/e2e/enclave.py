@@ -8,7 +8,7 @@ import subprocess
 import sys
 import unittest
 
-from server import SOURCE, TIMEOUT_S, WRAP, Store, WithStore, clean_environment
+from server import SLOWER, SOURCE, TIMEOUT_S, WRAP, Store, WithStore, clean_environment
 
 sys.path.append(os.path.join(SOURCE, "scripts/demo-story"))
 from parent import Parent  # noqa: E402  pylint: disable=wrong-import-position
@@ -133,7 +133,7 @@ class WithEnclave(WithStore):
         return subprocess.run(
             [*AGENT, command, "--verifier", verifier or f"http://{self.store.ready['listen']}",
              "--issuer", issuer or self.issuer, "--nsm", module or self.module,
-             "--root", root or self.root, "--timeout", str(timeout_s), *words],
+             "--root", root or self.root, "--timeout", str(timeout_s * SLOWER), *words],
             capture_output=True, check=False, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL,
             env=clean_environment())
 
