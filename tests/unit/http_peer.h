@@ -9,9 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
-#include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,10 +27,8 @@ struct server {
     int delay_ms;           /* before an answer */
     int dribble_ms;         /* between its bytes */
     bool deaf;              /* answers without reading anything */
-    bool patient;           /* if deaf: not before a request begins */
     bool hang_up;           /* makes the client's writing fail, well before the answer */
     bool linger;            /* does not close after the last answer: waits for the client */
-    atomic_bool stopping;
     SSL_CTX *tls;
 
     int fd;
@@ -91,8 +87,6 @@ static inline void serve_peer(struct server *s, int fd, SSL *ssl)
                          !read_request(fd, ssl, s->got[s->count], sizeof s->got[0])))
             return;
         s->count++;
-        if (s->patient && poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1) != 1)
-            return;
         sleep_ms(s->delay_ms);
         if (s->hang_up && shutdown(fd, SHUT_RD) == 0)
             sleep_ms(100);
@@ -105,11 +99,9 @@ static inline void serve_peer(struct server *s, int fd, SSL *ssl)
         }
     }
     char byte = 0;
-    /* Reading would make room for the request, and closing with it unread is a reset, which
-     * may throw away an answer that the client has not read yet. */
-    while (s->linger && s->deaf && !atomic_load(&s->stopping))
-        sleep_ms(5);
-    if (s->linger && !s->deaf)
+    if (s->linger && s->deaf)
+        sleep_ms(1000); /* reading would make room for the request */
+    else if (s->linger)
         (void)peer_read(fd, ssl, &byte, 1);
 }
 
@@ -163,7 +155,6 @@ static inline void server_start_unix(struct server *s)
 
 static inline void server_stop(struct server *s)
 {
-    atomic_store(&s->stopping, true);
     shutdown(s->fd, SHUT_RDWR); /* ends accept */
     pthread_join(s->thread, NULL);
     close(s->fd);

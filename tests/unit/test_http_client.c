@@ -269,8 +269,7 @@ END_TEST
 /* The server answers and reads nothing: the answer arrives all the same. */
 START_TEST(early_answer)
 {
-    struct server s = {
-        .answers = {OK2}, .delay_ms = 100, .deaf = true, .patient = true, .linger = true};
+    struct server s = {.answers = {OK2}, .delay_ms = 100, .deaf = true, .linger = true};
     server_start(&s, "127.0.0.1");
     struct http_request request = request_of();
     struct fault fault;
@@ -284,12 +283,7 @@ END_TEST
 /* As above, but writing fails before the answer comes: the client still waits for it. */
 START_TEST(early_answer_no_reader)
 {
-    struct server s = {.answers = {OK2},
-                       .delay_ms = 100,
-                       .deaf = true,
-                       .patient = true,
-                       .hang_up = true,
-                       .linger = true};
+    struct server s = {.answers = {OK2}, .delay_ms = 100, .deaf = true, .hang_up = true};
     server_start_unix(&s);
     struct http_request request = request_of();
     struct fault fault;
