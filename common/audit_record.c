@@ -138,7 +138,7 @@ static enum err chain_hash(struct bytes a, struct bytes b, uint8_t out[static SH
         EVP_DigestUpdate(ctx, chain_label, sizeof chain_label - 1) != 1 ||
         EVP_DigestUpdate(ctx, a.ptr, a.len) != 1 || EVP_DigestUpdate(ctx, b.ptr, b.len) != 1 ||
         EVP_DigestFinal_ex(ctx, out, NULL) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     return ERR_OK;
 }
 

@@ -266,10 +266,8 @@ static enum err sig_structure_digest(const struct profile *p, struct bytes heade
     if (EVP_DigestInit_ex(ctx, curves[p->curve].digest(), NULL) != 1 ||
         EVP_DigestUpdate(ctx, context, sizeof context - 1) != 1 || !hash_bytes(ctx, header) ||
         !hash_bytes(ctx, bytes_of_text(p->external_aad)) || !hash_bytes(ctx, payload) ||
-        EVP_DigestFinal_ex(ctx, out, NULL) != 1) {
-        ERR_clear_error();
-        return ERR_CRYPTO;
-    }
+        EVP_DigestFinal_ex(ctx, out, NULL) != 1)
+        return crypto_failed();
     return ERR_OK;
 }
 
@@ -311,7 +309,7 @@ static enum err der_of_signature(struct bytes signature, uint8_t der[static DER_
     s = NULL;
     const int len = i2d_ECDSA_SIG(sig, NULL);
     if (len <= 0 || len > DER_SIG_MAX || i2d_ECDSA_SIG(sig, &der) != len)
-        return ERR_CRYPTO;
+        return crypto_failed();
     *der_len = (size_t)len;
     return ERR_OK;
 }
@@ -374,12 +372,12 @@ static enum err ecdsa_sign(const struct curve *c, EVP_PKEY *key, const uint8_t *
     CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
     if (ctx == NULL || EVP_PKEY_sign_init(ctx) != 1 ||
         EVP_PKEY_sign(ctx, der, &der_len, digest, c->len) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     const uint8_t *at = der;
     CLEANUP(ecdsa_sig_freep) ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long)der_len);
     if (sig == NULL || BN_bn2binpad(ECDSA_SIG_get0_r(sig), out, (int)c->len) != (int)c->len ||
         BN_bn2binpad(ECDSA_SIG_get0_s(sig), out + c->len, (int)c->len) != (int)c->len)
-        return ERR_CRYPTO;
+        return crypto_failed();
     return ERR_OK;
 }
 
@@ -438,8 +436,7 @@ static enum err digest_with(const EVP_MD *md, struct bytes in, uint8_t *out)
 {
     if (EVP_Digest(in.len == 0 ? (const void *)"" : in.ptr, in.len, out, NULL, md, NULL) == 1)
         return ERR_OK;
-    ERR_clear_error();
-    return ERR_CRYPTO;
+    return crypto_failed();
 }
 
 enum err digest_sha384(struct bytes in, uint8_t out[static SHA384_LEN])

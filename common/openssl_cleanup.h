@@ -1,17 +1,19 @@
 /* CLEANUP for OpenSSL's objects: one name for each type, wherever one is owned by a
- * function.  Not for public headers: OpenSSL's come with it. */
+ * function; and what a failed call of OpenSSL's leaves behind.  Not for public headers:
+ * OpenSSL's come with it. */
 #ifndef VOUCHSAFE_OPENSSL_CLEANUP_H
 #define VOUCHSAFE_OPENSSL_CLEANUP_H
 
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/x509v3.h>
 #include <stdint.h>
 
-#include "cleanup.h"
+#include "err.h"
 
 CLEANUP_PTR(BIGNUM, BN_free, bn_freep)
 CLEANUP_PTR(BIO, BIO_free_all, bio_freep)
@@ -27,5 +29,13 @@ CLEANUP_PTR(ASN1_BIT_STRING, ASN1_BIT_STRING_free, asn1_bit_string_freep)
 CLEANUP_PTR(BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free, basic_constraints_freep)
 /* What an i2d function or EVP_PKEY_get1_* has allocated. */
 CLEANUP_PTR(uint8_t, OPENSSL_free, openssl_freep)
+
+/* For a call to OpenSSL that failed: gives ERR_CRYPTO.  Its queue is emptied: what is left
+ * there would be taken for a later failure of somebody else's, TLS's for one. */
+static inline enum err crypto_failed(void)
+{
+    ERR_clear_error();
+    return ERR_CRYPTO;
+}
 
 #endif

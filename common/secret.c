@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "openssl_cleanup.h"
+
 struct secret {
     size_t len;
     size_t cap;
@@ -46,7 +48,7 @@ enum err secret_new_random(size_t len, struct secret **out)
     CLEANUP(secret_freep) struct secret *s = NULL;
     TRY(secret_new(len, &s));
     if (RAND_priv_bytes_ex(NULL, s->data, len, 0) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     *out = TAKE(s);
     return ERR_OK;
 }

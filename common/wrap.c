@@ -178,7 +178,7 @@ enum err wrap_key_from_x25519(const struct secret *raw, struct wrap_key **out)
     CLEANUP(evp_pkey_freep)
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, scalar.ptr, scalar.len);
     if (key == NULL)
-        return wrap_crypto_failed();
+        return crypto_failed();
     return key_make(&wrap_format_hpke_x25519, &key, out);
 }
 

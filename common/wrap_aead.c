@@ -34,14 +34,16 @@ static enum err begin(const struct secret *keys, uint64_t sequence, struct bytes
         nonce[AEAD_NONCE_LEN - 1 - i] ^= (uint8_t)(sequence >> (8 * i));
 
     CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    if (ctx == NULL)
+    if (ctx == NULL) {
+        ERR_clear_error();
         return ERR_NO_MEMORY;
+    }
     /* GCM's own length of IV is 96 bits; without padding or parameters to set. */
     if (EVP_CipherInit_ex2(ctx, EVP_aes_256_gcm(), key, nonce, encrypt, NULL) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     int done = 0;
     if (aad.len > 0 && EVP_CipherUpdate(ctx, NULL, &done, aad.ptr, (int)aad.len) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     *out = TAKE(ctx);
     return ERR_OK;
 }
@@ -57,11 +59,11 @@ enum err wrap_aead_seal(const struct secret *keys, uint64_t sequence, struct byt
     uint8_t *out = ciphertext->ptr + ciphertext->len;
     int done = 0;
     if (text.len > 0 && EVP_CipherUpdate(ctx, out, &done, text.ptr, (int)text.len) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     uint8_t *tag = out + text.len;
     if (EVP_CipherFinal_ex(ctx, tag, &done) != 1 ||
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, WRAP_TAG_LEN, tag) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     ciphertext->len += text.len + WRAP_TAG_LEN;
     return ERR_OK;
 }
@@ -82,13 +84,13 @@ enum err wrap_aead_open(const struct secret *keys, uint64_t sequence, struct byt
     uint8_t tag[WRAP_TAG_LEN]; /* OpenSSL takes it by a pointer to non-const */
     memcpy(tag, ciphertext.ptr + text_len, sizeof tag);
     if (EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, WRAP_TAG_LEN, tag) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     int done = 0;
     if (text_len > 0 &&
         EVP_CipherUpdate(ctx, secret_ptr(text), &done, ciphertext.ptr, (int)text_len) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     if (EVP_CipherFinal_ex(ctx, secret_ptr(text) + text_len, &done) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     *plaintext = TAKE(text);
     return ERR_OK;
 }

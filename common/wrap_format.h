@@ -69,14 +69,6 @@ extern const struct wrap_format wrap_format_rsa_oaep_256;
     "expected the DER SubjectPublicKeyInfo of an X25519, P-256, P-384 or RSA (2048, 3072, 4096 " \
     "bits) key, found "
 
-/* For a call to OpenSSL that failed.  Its queue is emptied: what is left there would
- * be taken for a later failure of somebody else's, TLS's for one. */
-static inline enum err wrap_crypto_failed(void)
-{
-    ERR_clear_error();
-    return ERR_CRYPTO;
-}
-
 /* Encapsulation by a given ephemeral key: with the vectors' key in tests, with a fresh
  * one everywhere else.  A suite whose key is not AES-256's is for tests alone. */
 MUST_CHECK enum err wrap_hpke_encapsulate_by(const struct hpke_suite *suite, EVP_PKEY *ephemeral,

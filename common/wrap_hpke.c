@@ -46,7 +46,7 @@ static enum err point_of(const struct hpke_suite *suite, EVP_PKEY *key, uint8_t 
     if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, out,
                                         SPKI_POINT_MAX, &len) != 1 ||
         len != suite->point_len)
-        return wrap_crypto_failed();
+        return crypto_failed();
     return ERR_OK;
 }
 
@@ -65,7 +65,7 @@ static enum err hpke_generate(const struct wrap_format *format, EVP_PKEY **out)
     EVP_PKEY *key = group == NULL ? EVP_PKEY_Q_keygen(NULL, NULL, "X25519")
                                   : EVP_PKEY_Q_keygen(NULL, NULL, "EC", group);
     if (key == NULL)
-        return wrap_crypto_failed();
+        return crypto_failed();
     *out = key;
     return ERR_OK;
 }
@@ -83,7 +83,7 @@ enum err wrap_hpke_dh(const struct hpke_suite *suite, EVP_PKEY *own, EVP_PKEY *p
     if (ctx == NULL || EVP_PKEY_derive_init(ctx) != 1 ||
         EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) != 1 || EVP_PKEY_derive(ctx, out, &len) != 1 ||
         len != suite->dh_len)
-        return wrap_crypto_failed();
+        return crypto_failed();
     return ERR_OK;
 }
 

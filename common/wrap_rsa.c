@@ -32,7 +32,7 @@ static enum err rsa_check_numbers(const EVP_PKEY *key, struct fault *fault)
     CLEANUP(bn_freep) BIGNUM *e = NULL;
     if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) != 1 ||
         EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     const int bits = BN_num_bits(n);
     if (bits != 2048 && bits != 3072 && bits != 4096) /* KEY-10 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "RSA of %d bits", bits);
@@ -53,8 +53,9 @@ static enum err rsa_parse(struct bytes spki, const struct wrap_format *format, E
     (void)format;
     const uint8_t *end = spki.ptr;
     CLEANUP(evp_pkey_freep) EVP_PKEY *key = d2i_PUBKEY(NULL, &end, (long)spki.len);
+    const bool is_rsa = key != NULL && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA;
     ERR_clear_error();
-    if (key == NULL || EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA) /* KEY-8 */
+    if (!is_rsa) /* KEY-8 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "an RSA key that cannot be read");
     if (end != spki.ptr + spki.len || !rsa_is_canonical(key, spki)) /* KEY-9 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "an RSA key in an encoding that is not DER");
@@ -68,7 +69,7 @@ static enum err rsa_generate(const struct wrap_format *format, EVP_PKEY **out)
     (void)format;
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)RSA_GENERATED_BITS);
     if (key == NULL)
-        return wrap_crypto_failed();
+        return crypto_failed();
     *out = key;
     return ERR_OK;
 }
@@ -79,7 +80,7 @@ static enum err oaep_set(EVP_PKEY_CTX *ctx)
     if (EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) != 1 ||
         EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()) != 1 ||
         EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     return ERR_OK;
 }
 
@@ -91,16 +92,16 @@ static enum err rsa_encapsulate(const struct wrap_format *format, EVP_PKEY *key,
     CLEANUP(secret_freep) struct secret *fresh = NULL;
     TRY(secret_new(AEAD_KEY_LEN + AEAD_NONCE_LEN, &fresh));
     if (RAND_priv_bytes_ex(NULL, secret_ptr(fresh), AEAD_KEY_LEN, 0) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     CLEANUP(evp_pkey_ctx_freep)
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
     if (ctx == NULL || EVP_PKEY_encrypt_init(ctx) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     TRY(oaep_set(ctx));
     uint8_t sealed[WRAP_ENC_MAX];
     size_t len = sizeof sealed;
     if (EVP_PKEY_encrypt(ctx, sealed, &len, secret_ptr(fresh), AEAD_KEY_LEN) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     TRY(buf_append(enc, bytes_of(sealed, len)));
     *keys = TAKE(fresh);
     return ERR_OK;
@@ -110,18 +111,18 @@ enum err wrap_rsa_decrypt(EVP_PKEY *key, struct bytes enc, struct secret **opene
 {
     const int size = EVP_PKEY_get_size(key);
     if (size <= 0 || enc.len != (size_t)size)
-        return ERR_CRYPTO;
+        return crypto_failed();
     CLEANUP(evp_pkey_ctx_freep)
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
     if (ctx == NULL || EVP_PKEY_decrypt_init(ctx) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     TRY(oaep_set(ctx));
     /* OpenSSL wants room for a whole modulus, whatever the padding hides. */
     CLEANUP(secret_freep) struct secret *message = NULL;
     TRY(secret_new(enc.len, &message));
     size_t used = enc.len;
     if (EVP_PKEY_decrypt(ctx, secret_ptr(message), &used, enc.ptr, enc.len) != 1)
-        return wrap_crypto_failed();
+        return crypto_failed();
     *opened = TAKE(message);
     *len = used;
     return ERR_OK;

@@ -51,7 +51,7 @@ static enum err prefix_key(const struct attdoc *doc, struct bytes root_der,
 {
     CLEANUP(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     if (ctx == NULL || EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     for (size_t i = 0; i < doc->cabundle_len; i++) {
         const struct bytes der = i == 0 ? root_der : doc->cabundle[i];
         const uint32_t len = (uint32_t)der.len;
@@ -59,9 +59,9 @@ static enum err prefix_key(const struct attdoc *doc, struct bytes root_der,
                                   (uint8_t)len};
         if (EVP_DigestUpdate(ctx, len_be, sizeof len_be) != 1 ||
             EVP_DigestUpdate(ctx, der.ptr, der.len) != 1)
-            return ERR_CRYPTO;
+            return crypto_failed();
     }
-    return EVP_DigestFinal_ex(ctx, key, NULL) == 1 ? ERR_OK : ERR_CRYPTO;
+    return EVP_DigestFinal_ex(ctx, key, NULL) == 1 ? ERR_OK : crypto_failed();
 }
 
 /* RFC 5280 section 4.2.1.9, without its exception for self-issued certificates: the
@@ -111,7 +111,7 @@ static enum err fill_prefix(const struct cas *cas, struct chain_prefix *out)
     const struct cert *last = &cas->cert[cas->len - 1];
     EVP_PKEY *key = X509_get0_pubkey(last->x509);
     if (last->subject.len > sizeof out->subject || key == NULL || EVP_PKEY_up_ref(key) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     out->issuer_key = key;
     out->len = cas->len;
     for (size_t i = 0; i < cas->len; i++)
@@ -227,7 +227,7 @@ enum err chain_verify(const struct attdoc *doc, struct bytes root_der, int64_t n
 
     EVP_PKEY *public_key = X509_get0_pubkey(leaf.x509);
     if (public_key == NULL || EVP_PKEY_up_ref(public_key) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     if (cache != NULL && !known)
         chain_cache_put(cache, key, &prefix);
     *stage = CHAIN_DONE;

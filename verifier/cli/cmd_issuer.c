@@ -21,7 +21,7 @@ static enum err key_pem(EVP_PKEY *key, struct buf *pem)
     CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
     char *text = NULL;
     if (bio == NULL || PEM_write_bio_PUBKEY(bio, key) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     const long len = BIO_get_mem_data(bio, &text);
     return len <= 0 ? ERR_CRYPTO : buf_append(pem, bytes_of(text, (size_t)len));
 }

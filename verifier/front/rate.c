@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "common/openssl_cleanup.h"
+
 #define SETS    512
 #define WAYS    8
 #define TOKEN_M 1000 /* buckets count thousandths: a rate per second adds itself each ms */
@@ -33,7 +35,7 @@ enum err rate_new(unsigned per_s, unsigned burst, struct rate **out)
     rate->full_m = (uint64_t)(burst == 0 ? 1 : burst) * TOKEN_M;
     pthread_mutex_init(&rate->lock, NULL); /* Linux: cannot fail without attributes */
     if (RAND_bytes((unsigned char *)&rate->seed, sizeof rate->seed) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     *out = TAKE(rate);
     return ERR_OK;
 }

@@ -2,6 +2,8 @@
 
 #include <openssl/rand.h>
 
+#include "common/openssl_cleanup.h"
+
 #define BITS 5
 
 enum err request_id_new(char out[static REQUEST_ID_LEN + 1])
@@ -9,7 +11,7 @@ enum err request_id_new(char out[static REQUEST_ID_LEN + 1])
     static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     uint8_t random[REQUEST_ID_LEN];
     if (RAND_bytes(random, sizeof random) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     for (size_t i = 0; i < REQUEST_ID_LEN; i++)
         out[i] = alphabet[random[i] >> (8 - BITS)];
     out[REQUEST_ID_LEN] = '\0';

@@ -26,10 +26,8 @@ static enum err hkdf_step(int mode, struct secret *key, const char *name, uint8_
     };
     CLEANUP(evp_kdf_freep) EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     CLEANUP(evp_kdf_ctx_freep) EVP_KDF_CTX *ctx = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
-    if (ctx == NULL || EVP_KDF_derive(ctx, secret_ptr(derived), secret_len(derived), params) != 1) {
-        ERR_clear_error();
-        return ERR_CRYPTO;
-    }
+    if (ctx == NULL || EVP_KDF_derive(ctx, secret_ptr(derived), secret_len(derived), params) != 1)
+        return crypto_failed();
     *out = TAKE(derived);
     return ERR_OK;
 }
@@ -98,10 +96,8 @@ static enum err mac_under(const struct keyring *keyring, const char *label, stru
     size_t len = 0;
     if (EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, secret_ptr(key), secret_len(key), message.ptr,
                   message.len, mac, sizeof mac, &len) == NULL ||
-        len != sizeof mac) {
-        ERR_clear_error();
-        return ERR_CRYPTO;
-    }
+        len != sizeof mac)
+        return crypto_failed();
     memcpy(out, mac, sizeof mac);
     return ERR_OK;
 }

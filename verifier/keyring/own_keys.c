@@ -20,12 +20,6 @@ CLEANUP_PTR(EC_POINT, EC_POINT_free, point_freep)
 CLEANUP_PTR(OSSL_PARAM, OSSL_PARAM_free, params_freep)
 CLEANUP_PTR(OSSL_PARAM_BLD, OSSL_PARAM_BLD_free, params_bld_freep)
 
-static enum err crypto_failed(void)
-{
-    ERR_clear_error();
-    return ERR_CRYPTO;
-}
-
 /* ---- P-256 from its scalar ---- */
 
 /* ERR_CRYPTO where that is the point at infinity: d is 0 or a multiple of the order. */

@@ -8,6 +8,7 @@
 
 #include "admin.h"
 #include "admin_list.h"
+#include "common/openssl_cleanup.h"
 #include "common/receipt.h"
 
 #define SEALING_KEY_TTL_MS   (24 * 3600 * 1000u)
@@ -151,7 +152,7 @@ enum err admin_put_challenge(struct admin_call *call, json_t *out)
     ledger_done(call->warden->ledger);
     TRY(err);
     if (RAND_bytes(made.value, sizeof made.value) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     put_challenge_store(call->warden->put_challenges, &made);
     TRY(admin_set(out, "challenge", admin_base64(bytes_of(made.value, sizeof made.value))));
     return admin_set(out, "version", json_integer(made.version));

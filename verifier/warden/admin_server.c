@@ -170,7 +170,7 @@ static enum err append_pem(struct bytes spki, struct buf *pem)
     CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
     char *text;
     if (key == NULL || bio == NULL || PEM_write_bio_PUBKEY(bio, key) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     const long len = BIO_get_mem_data(bio, &text);
     return buf_append(pem, bytes_of(text, (size_t)len));
 }

@@ -4,6 +4,8 @@
 #include <openssl/rand.h>
 #include <string.h>
 
+#include "common/openssl_cleanup.h"
+
 #define RANDOM_LEN 16
 #define EXPIRY_LEN 8
 #define MACED_LEN  (RANDOM_LEN + EXPIRY_LEN)
@@ -26,7 +28,7 @@ enum err challenge_make(const struct keyring *keyring, uint32_t epoch, uint64_t 
 {
     const uint64_t expiry_ms = now_ms + PROTOCOL_CHALLENGE_TTL_S * 1000u;
     if (RAND_bytes(out, RANDOM_LEN) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     for (unsigned i = 0; i < EXPIRY_LEN; i++)
         out[RANDOM_LEN + i] = (uint8_t)(expiry_ms >> (8 * (EXPIRY_LEN - 1 - i)));
     return mac_of(keyring, epoch, out, out + MACED_LEN);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/codec.h"
+#include "common/openssl_cleanup.h"
 #include "common/receipt.h"
 #include "common/spki.h"
 #include "ledger.h"
@@ -132,7 +133,7 @@ static enum err make_identity(struct work *w, struct fault *fault)
         .created_ms = w->now_ms,
     };
     if (RAND_bytes(w->identity.store_id, sizeof w->identity.store_id) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     TRY(keyring_master_create(w->path[FILE_MASTER], &master, fault));
     w->made |= 1u << FILE_MASTER;
     TRY(keyring_open(master, w->identity.store_id, w->identity.generation, &w->keyring));

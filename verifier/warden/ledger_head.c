@@ -1,12 +1,10 @@
 #include "ledger_head.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <string.h>
 
 #include "common/cbor_writer.h"
-
-CLEANUP_PTR(EVP_MD_CTX, EVP_MD_CTX_free, evp_md_ctx_freep)
+#include "common/openssl_cleanup.h"
 
 void ledger_head_free(struct ledger_head *head)
 {
@@ -73,13 +71,13 @@ static enum err digest_macs(const struct ledger_head *head, uint64_t *row_count,
     CLEANUP(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     *row_count = 0;
     if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
-        return ERR_CRYPTO;
+        return crypto_failed();
     for (size_t t = 0; t < POLICY_TABLE_COUNT; t++) {
         *row_count += head->macs[t].len / STORE_MAC_LEN;
         if (EVP_DigestUpdate(ctx, head->macs[t].ptr, head->macs[t].len) != 1)
-            return ERR_CRYPTO;
+            return crypto_failed();
     }
-    return EVP_DigestFinal_ex(ctx, out, NULL) == 1 ? ERR_OK : ERR_CRYPTO;
+    return EVP_DigestFinal_ex(ctx, out, NULL) == 1 ? ERR_OK : crypto_failed();
 }
 
 enum err ledger_head_make(const struct ledger_head *head, const struct keyring *keyring,
