@@ -262,7 +262,7 @@ static enum err sig_structure_digest(const struct profile *p, struct bytes heade
     static const char context[] = "\x84\x6aSignature1";
     CLEANUP(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     if (ctx == NULL)
-        return ERR_NO_MEMORY;
+        return crypto_no_memory();
     if (EVP_DigestInit_ex(ctx, curves[p->curve].digest(), NULL) != 1 ||
         EVP_DigestUpdate(ctx, context, sizeof context - 1) != 1 || !hash_bytes(ctx, header) ||
         !hash_bytes(ctx, bytes_of_text(p->external_aad)) || !hash_bytes(ctx, payload) ||
@@ -304,7 +304,7 @@ static enum err der_of_signature(struct bytes signature, uint8_t der[static DER_
     CLEANUP(bn_freep) BIGNUM *r = BN_bin2bn(signature.ptr, half, NULL);
     CLEANUP(bn_freep) BIGNUM *s = BN_bin2bn(signature.ptr + half, half, NULL);
     if (sig == NULL || r == NULL || s == NULL || ECDSA_SIG_set0(sig, r, s) != 1)
-        return ERR_NO_MEMORY;
+        return crypto_no_memory();
     r = NULL; /* the signature owns both now */
     s = NULL;
     const int len = i2d_ECDSA_SIG(sig, NULL);

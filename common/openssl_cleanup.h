@@ -30,12 +30,19 @@ CLEANUP_PTR(BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free, basic_constraints_freep)
 /* What an i2d function or EVP_PKEY_get1_* has allocated. */
 CLEANUP_PTR(uint8_t, OPENSSL_free, openssl_freep)
 
-/* For a call to OpenSSL that failed: gives ERR_CRYPTO.  Its queue is emptied: what is left
+/* For a call to OpenSSL that failed: gives ERR_CRYPTO.  The queue is emptied: what is left
  * there would be taken for a later failure of somebody else's, TLS's for one. */
 static inline enum err crypto_failed(void)
 {
     ERR_clear_error();
     return ERR_CRYPTO;
+}
+
+/* The same for one that fails for want of memory alone: gives ERR_NO_MEMORY. */
+static inline enum err crypto_no_memory(void)
+{
+    ERR_clear_error();
+    return ERR_NO_MEMORY;
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <openssl/err.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -140,8 +141,10 @@ static enum err write_beside(int dir, const char *name, const char *shown, mode_
 {
     TRY(check_target(dir, name, shown, fault));
     uint64_t random = 0;
-    if (RAND_bytes((unsigned char *)&random, sizeof random) != 1)
+    if (RAND_bytes((unsigned char *)&random, sizeof random) != 1) {
+        ERR_clear_error();
         FAIL(fault, ERR_DELIVER, "no random bytes for a temporary name");
+    }
     char temporary[40];
     snprintf(temporary, sizeof temporary, ".vouchsafe-%016" PRIx64, random);
     CLEANUP(fd_close)

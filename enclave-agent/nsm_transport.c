@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/openssl_cleanup.h"
 #include "nsm.h"
 
 #define SIMULATOR_TIMEOUT_S 30 /* the device has two minutes of its own */
@@ -143,7 +144,7 @@ enum err nsm_mix_random(const struct nsm *nsm, struct fault *fault)
     const int len = random.len < NSM_REPLY_MAX ? (int)random.len : NSM_REPLY_MAX;
     RAND_add(random.ptr, len, len);
     if (RAND_status() != 1)
-        FAIL(fault, ERR_CRYPTO, "the random generator is not seeded");
+        FAIL(fault, crypto_failed(), "the random generator is not seeded");
     return ERR_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "common/openssl_cleanup.h"
 #include "retry.h"
 
 #define EXCHANGE_TIMEOUT_MS 30000 /* one that hangs is not to use up the whole time */
@@ -244,7 +245,7 @@ static enum err run(struct session *s, struct answer_opened *opened, struct faul
         uint32_t jitter = 0;
         int64_t delay_ms = 0;
         if (RAND_bytes((unsigned char *)&jitter, sizeof jitter) != 1)
-            FAIL(fault, ERR_CRYPTO, "no random bytes");
+            FAIL(fault, crypto_failed(), "no random bytes");
         if (!retry_next(&retry, kind, s->retry_after_s, jitter, &delay_ms) ||
             monotonic_ms() + delay_ms >= s->deadline_ms)
             return give_up(s, err, kind, fault);

@@ -186,7 +186,7 @@ static enum err root_digest(struct bytes pem, uint8_t out[static SHA256_LEN])
 {
     CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
     if (bio == NULL)
-        return ERR_NO_MEMORY;
+        return crypto_no_memory();
     CLEANUP(x509_freep) X509 *root = PEM_read_bio_X509(bio, NULL, NULL, NULL);
     CLEANUP(x509_freep) X509 *second = PEM_read_bio_X509(bio, NULL, NULL, NULL);
     ERR_clear_error(); /* the end of the file is one */

@@ -73,7 +73,7 @@ static enum err read_root_pem(const char *pem, struct buf *der, struct fault *fa
     CLEANUP(pem_block_free) struct pem_block block = {0};
     CLEANUP(pem_block_free) struct pem_block second = {0};
     if (in == NULL)
-        return ERR_NO_MEMORY;
+        return crypto_no_memory();
     const bool found = pem_next(in, &block);
     const bool more = found && (pem_next(in, &second) ||
                                 ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE);

@@ -25,7 +25,7 @@ enum err issuer_key_create(const char *path, EVP_PKEY **out, struct fault *fault
     char *text = NULL;
     const long len = BIO_get_mem_data(pem, &text);
     if (len <= 0)
-        FAIL(fault, ERR_CRYPTO, "an issuer key could not be made");
+        FAIL(fault, crypto_failed(), "an issuer key could not be made");
     TRY(key_file_create(what, path, bytes_of(text, (size_t)len), fault));
     *out = TAKE(key);
     return ERR_OK;
@@ -62,7 +62,7 @@ enum err issuer_key_load(const char *path, EVP_PKEY **out, struct fault *fault)
              pem_begin, path);
     CLEANUP(bio_freep) BIO *pem = BIO_new_mem_buf(text.ptr, (int)text.len);
     if (pem == NULL)
-        return ERR_NO_MEMORY;
+        return crypto_no_memory();
     key = PEM_read_bio_PrivateKey(pem, NULL, no_password, NULL);
     const bool good = key != NULL && is_good_p384(key);
     ERR_clear_error();
