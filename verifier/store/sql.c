@@ -138,10 +138,18 @@ enum err sql_pragma(struct sql *db, const char *text, struct fault *fault)
     return err;
 }
 
+/* Nothing where none is open: some failures (a full disk) have rolled back already. */
+static enum err roll_back(struct sql *db, struct fault *fault)
+{
+    return sqlite3_get_autocommit(db->handle) != 0 ? ERR_OK : execute(db, "ROLLBACK", fault);
+}
+
 enum err sql_begin(struct sql *db, struct sql_transaction *t, struct fault *fault)
 {
     pthread_mutex_lock(&db->mutex);
-    const enum err err = execute(db, db->mode == SQL_WRITE ? "BEGIN IMMEDIATE" : "BEGIN", fault);
+    enum err err = roll_back(db, fault); /* one that sql_end could not */
+    if (err == ERR_OK)
+        err = execute(db, db->mode == SQL_WRITE ? "BEGIN IMMEDIATE" : "BEGIN", fault);
     if (err != ERR_OK) {
         pthread_mutex_unlock(&db->mutex);
         return err;
@@ -159,10 +167,10 @@ void sql_end(struct sql_transaction *t)
 {
     if (t->db == NULL)
         return;
-    /* Some failures (a full disk) have rolled back already.  Should this one fail too,
-     * the next BEGIN says so. */
-    if (sqlite3_get_autocommit(t->db->handle) == 0)
-        sqlite3_exec(t->db->handle, "ROLLBACK", NULL, NULL, NULL);
+    /* Even a rollback can fail, for want of memory: it is then made up for before the next
+     * transaction begins. */
+    const enum err err = roll_back(t->db, NULL);
+    (void)err;
     pthread_mutex_unlock(&t->db->mutex);
     t->db = NULL;
 }
