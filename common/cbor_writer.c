@@ -22,7 +22,7 @@ static void put_head(struct cbor_writer *w, const uint8_t *head, size_t len)
 
 void cbor_writer_init(struct cbor_writer *w, struct buf *out)
 {
-    *w = (struct cbor_writer){.out = out, .err = ERR_OK};
+    *w = (struct cbor_writer){.out = out, .start = out->len, .err = ERR_OK};
 }
 
 void cbor_writer_uint(struct cbor_writer *w, uint64_t value)
@@ -89,5 +89,7 @@ void cbor_writer_raw(struct cbor_writer *w, struct bytes encoded)
 
 enum err cbor_writer_finish(const struct cbor_writer *w)
 {
+    if (w->err != ERR_OK)
+        w->out->len = w->start;
     return w->err;
 }

@@ -10,6 +10,7 @@
 
 struct cbor_writer {
     struct buf *out; /* appended to; the caller owns it */
+    size_t start;    /* its length before */
     enum err err;
 };
 
@@ -26,7 +27,7 @@ void cbor_writer_tag(struct cbor_writer *w, uint64_t tag);
 /* Bytes that are CBOR already. */
 void cbor_writer_raw(struct cbor_writer *w, struct bytes encoded);
 /* The first error: ERR_NO_MEMORY where any of the above ran out, ERR_UTF8 where a text
- * was none (no reader would take it); the buffer is then incomplete. */
+ * was none (no reader would take it); the buffer is then as it was. */
 MUST_CHECK enum err cbor_writer_finish(const struct cbor_writer *w);
 
 #endif
