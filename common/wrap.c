@@ -255,7 +255,10 @@ enum err wrap_opener_new(const struct wrap_key *key, struct bytes enc, struct by
 enum err wrap_open(struct wrap_opener *opener, struct bytes aad, struct bytes ciphertext,
                    struct secret **plaintext)
 {
-    TRY(wrap_aead_open(opener->keys, opener->next, aad, ciphertext, plaintext));
+    const enum err err = wrap_aead_open(opener->keys, opener->next, aad, ciphertext, plaintext);
+    if (err == ERR_SIGNATURE)
+        return ERR_CRYPTO;
+    TRY(err);
     opener->next++;
     return ERR_OK;
 }

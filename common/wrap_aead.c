@@ -34,10 +34,8 @@ static enum err begin(const struct secret *keys, uint64_t sequence, struct bytes
         nonce[AEAD_NONCE_LEN - 1 - i] ^= (uint8_t)(sequence >> (8 * i));
 
     CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    if (ctx == NULL) {
-        ERR_clear_error();
-        return ERR_NO_MEMORY;
-    }
+    if (ctx == NULL)
+        return crypto_no_memory();
     /* GCM's own length of IV is 96 bits; without padding or parameters to set. */
     if (EVP_CipherInit_ex2(ctx, EVP_aes_256_gcm(), key, nonce, encrypt, NULL) != 1)
         return crypto_failed();
@@ -72,7 +70,7 @@ enum err wrap_aead_open(const struct secret *keys, uint64_t sequence, struct byt
                         struct bytes ciphertext, struct secret **plaintext)
 {
     if (ciphertext.len < WRAP_TAG_LEN)
-        return ERR_CRYPTO;
+        return ERR_SIGNATURE;
     const size_t text_len = ciphertext.len - WRAP_TAG_LEN;
     TRY(check_limits(keys, sequence, aad, text_len));
     /* Deciphered before the tag is known to be right: so into the secret that is wiped
@@ -89,8 +87,10 @@ enum err wrap_aead_open(const struct secret *keys, uint64_t sequence, struct byt
     if (text_len > 0 &&
         EVP_CipherUpdate(ctx, secret_ptr(text), &done, ciphertext.ptr, (int)text_len) != 1)
         return crypto_failed();
-    if (EVP_CipherFinal_ex(ctx, secret_ptr(text) + text_len, &done) != 1)
-        return crypto_failed();
+    if (EVP_CipherFinal_ex(ctx, secret_ptr(text) + text_len, &done) != 1) {
+        ERR_clear_error();
+        return ERR_SIGNATURE;
+    }
     *plaintext = TAKE(text);
     return ERR_OK;
 }

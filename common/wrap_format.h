@@ -89,8 +89,8 @@ MUST_CHECK enum err wrap_rsa_decrypt(EVP_PKEY *key, struct bytes enc, struct sec
                                      size_t *len);
 
 /* AES-256-GCM with nonce = base nonce XOR sequence (RFC 9180 section 5.2).  `keys` is
- * key | base nonce.  ERR_WRONG_STATE past AEAD_SEQUENCE_MAX, ERR_CRYPTO where a tag does not
- * verify. */
+ * key | base nonce.  ERR_WRONG_STATE past AEAD_SEQUENCE_MAX, ERR_SIGNATURE where a tag does
+ * not verify; ERR_CRYPTO and ERR_NO_MEMORY say nothing of what was to be opened. */
 MUST_CHECK enum err wrap_aead_seal(const struct secret *keys, uint64_t sequence, struct bytes aad,
                                    const struct secret *plaintext, struct buf *ciphertext);
 MUST_CHECK enum err wrap_aead_open(const struct secret *keys, uint64_t sequence, struct bytes aad,

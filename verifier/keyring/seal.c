@@ -114,7 +114,6 @@ static enum err seal_data_key(const struct seal_subject *s, const struct secret 
 static enum err parts_append(const struct seal_subject *s, const struct sealed_parts *parts,
                              struct buf *sealed)
 {
-    const size_t before = sealed->len;
     struct cbor_writer w;
     cbor_writer_init(&w, sealed);
     cbor_writer_array(&w, 5);
@@ -123,10 +122,7 @@ static enum err parts_append(const struct seal_subject *s, const struct sealed_p
     cbor_writer_bytes(&w, parts->data_key);
     cbor_writer_bytes(&w, parts->iv);
     cbor_writer_bytes(&w, parts->ciphertext);
-    const enum err err = cbor_writer_finish(&w);
-    if (err != ERR_OK)
-        sealed->len = before;
-    return err;
+    return cbor_writer_finish(&w);
 }
 
 enum err keyring_seal(const struct keyring *keyring, enum keyring_purpose purpose,
@@ -191,8 +187,10 @@ enum err keyring_unseal(const struct keyring *keyring, enum keyring_purpose purp
     struct seal_subject s;
     TRY(subject_of(keyring, purpose, object_id, version, &s));
     const enum err err = parts_open(&s, sealed, plaintext);
-    /* Whatever way it does not open, it is not what was put there. */
-    return err == ERR_OK || err == ERR_NO_MEMORY ? err : ERR_STORE_TAMPERED;
+    /* Whatever way it does not open, it is not what was put there; but a library that fails
+     * (no memory) is no tampering. */
+    const bool unopened = err != ERR_OK && err != ERR_NO_MEMORY && err != ERR_CRYPTO;
+    return unopened ? ERR_STORE_TAMPERED : err;
 }
 
 enum err keyring_unseal_and_wrap(const struct keyring *keyring, uint64_t object_id,

@@ -174,7 +174,11 @@ static enum err open_value(struct admin_call *call, const struct put_challenge *
              "a secret has 1..%d bytes", PROTOCOL_SECRET_MAX);
     TRY(protocol_put_aad(ledger_identity(call->warden->ledger)->store_id, put->name, put->version,
                          put->value, &aad));
-    if (keyring_open_put(call->warden->keyring, enc, bytes_of_buf(&aad), ciphertext, out) != ERR_OK)
+    const enum err err =
+        keyring_open_put(call->warden->keyring, enc, bytes_of_buf(&aad), ciphertext, out);
+    if (err == ERR_NO_MEMORY)
+        return err;
+    if (err != ERR_OK)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "ciphertext"), ERR_MALFORMED,
              "the value was not sealed to this server's key for this name, version and challenge");
     return ERR_OK;

@@ -23,10 +23,11 @@ static enum err load_own_key(struct warden *w, const struct policy *policy, enum
     if (key == NULL)
         FAIL(fault, ERR_STORE_TAMPERED, "the store holds no current %s key",
              kind == OWN_KEY_RECEIPT ? "receipt" : "sealing");
-    if (keyring_own_key_load(w->keyring, which, key->version, bytes_of_buf(&key->sealed)) != ERR_OK)
-        FAIL(fault, ERR_STORE_TAMPERED, "the server's own key %llu does not open",
-             (unsigned long long)id);
-    return ERR_OK;
+    const enum err err =
+        keyring_own_key_load(w->keyring, which, key->version, bytes_of_buf(&key->sealed));
+    if (err == ERR_STORE_TAMPERED)
+        FAIL(fault, err, "the server's own key %llu does not open", (unsigned long long)id);
+    return err;
 }
 
 /* The settings that a store has for life: its kind, and the root it trusts. */
