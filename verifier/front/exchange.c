@@ -256,6 +256,19 @@ static enum err read_token(struct bytes authorization, struct exchange *x, struc
     return ERR_OK;
 }
 
+/* libmicrohttpd gives a connection's memory back as it is, and the header lies in it: the
+ * token's digits are wiped where it has them, once they are read or refused. */
+static void wipe_authorization(const struct guard_head *head)
+{
+    static const char name[] = "Authorization";
+    for (size_t i = 0; i < head->field_count && i < GUARD_FIELDS_MAX; i++) {
+        const struct guard_field *field = &head->field[i];
+        if (field->name.len == sizeof name - 1 &&
+            strncasecmp((const char *)field->name.ptr, name, field->name.len) == 0)
+            OPENSSL_cleanse((void *)(uintptr_t)field->value.ptr, field->value.len);
+    }
+}
+
 /* A page of another origin can make a browser post text or forms, not JSON. */
 static bool is_json(struct bytes type)
 {
@@ -320,7 +333,9 @@ static enum MHD_Result take_head(const struct door *door, struct exchange *x,
     x->begun = true;
     x->entered = true;
     serving_enter(door->serving);
-    if (accept_head(door, x, connection, &head, &answer, &fault) != ERR_OK)
+    const enum err err = accept_head(door, x, connection, &head, &answer, &fault);
+    wipe_authorization(&head);
+    if (err != ERR_OK)
         return send_refusal(door, x, connection, &fault, false, &answer);
     set_deadline(connection, door->serving->limits.body_timeout_ms);
     return MHD_YES;
