@@ -1,0 +1,165 @@
+/* Runs one call of the product over and over, and lets each library call that it makes
+ * fail in turn.  What is demanded after every single failure:
+ *
+ *   - an error and outputs as they were; or success with the right result, where the
+ *     failure was one that can be lived with;
+ *   - after an error OpenSSL's error queue is empty; the locked arena as full as before, no memory
+ * lost;
+ *   - the value that `secret` marks is nowhere but in the arena, and after `clear` there
+ *     only where the test itself keeps it;
+ *   - the same call succeeds when nothing fails.
+ *
+ * FAULTS_STRIDE=N tries every N-th failure only, beginning at FAULTS_SEED modulo N. */
+#ifndef VOUCHSAFE_SWEEP_H
+#define VOUCHSAFE_SWEEP_H
+
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+#include "inject.h"
+#include "scan.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1 /* leaks are its own to find, and its memory is too large to search */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+#define SWEEP_ARENA (1u << 20)
+#define SWEEP_WAYS  6 /* the most that a row of functions.def has */
+
+struct sweep {
+    const char *name;
+    unsigned classes;            /* all of them are swept, one after the other */
+    enum err (*call)(void);      /* writes to variables of the test's */
+    void (*check)(void);         /* after success: the result is right */
+    void (*untouched)(void);     /* after an error: nothing was written; may be NULL */
+    void (*clear)(void);         /* frees the results */
+    const struct marker *secret; /* NULL: none */
+    unsigned stride;             /* of expensive ones; 0 is 1 */
+};
+
+static inline uint64_t sweep_number(const char *variable, uint64_t otherwise)
+{
+    const char *text = getenv(variable);
+    return text == NULL ? otherwise : strtoull(text, NULL, 10);
+}
+
+/* Not secret_init: a sanitizer's search for leaks needs ptrace. */
+static inline void sweep_begin(void)
+{
+    ck_assert_msg(inject != NULL, "not loaded");
+    ck_assert_int_eq(CRYPTO_secure_malloc_init(SWEEP_ARENA, 32), 1);
+    RAND_bytes((unsigned char[1]){0}, 1);
+    RAND_priv_bytes((unsigned char[1]){0}, 1);
+}
+
+/* What the arena holds of the secret while no call runs: the test's own. */
+static unsigned sweep_kept;
+
+static inline void sweep_no_copy(const struct sweep *s, bool cleared)
+{
+    if (s->secret == NULL || SANITIZED)
+        return;
+    const struct found found = scan_process(s->secret);
+    ck_assert_msg(found.elsewhere == 0, "%s: %u copies of the secret in %s: %s", s->name,
+                  found.elsewhere, found.where, inject->last);
+    ck_assert_msg(!cleared || found.in_arena == sweep_kept, "%s: the arena still holds it: %s",
+                  s->name, inject->last);
+}
+
+/* One call of which call number `at` fails; true where one did. */
+static inline bool sweep_once(const struct sweep *s, unsigned class, uint64_t at, uint64_t variant,
+                              bool search, bool *tolerated)
+{
+    const size_t arena = CRYPTO_secure_used();
+    inject_arm(class, at, variant);
+    const enum err err = s->call();
+    inject_disarm();
+    const bool failed = atomic_load(&inject->failed) > 0;
+    ck_assert_msg(failed || err == ERR_OK, "%s: %s without a failure", s->name, err_wire(err));
+    /* After success it may hold what OpenSSL itself could live with. */
+    ck_assert_msg(err == ERR_OK || ERR_peek_error() == 0,
+                  "%s: %s, and an error is left in OpenSSL's queue: %s", s->name, err_wire(err),
+                  inject->last);
+    ERR_clear_error();
+    if (err == ERR_OK)
+        s->check();
+    else if (s->untouched != NULL)
+        s->untouched();
+    *tolerated = err == ERR_OK;
+    if (search)
+        sweep_no_copy(s, false);
+    s->clear();
+    if (search)
+        sweep_no_copy(s, true);
+    ck_assert_msg(CRYPTO_secure_used() == arena, "%s: a secret is left in the arena: %s", s->name,
+                  inject->last);
+    return failed;
+}
+
+/* A leak is what grows each time; what grows once is some library's memory of the past. */
+static inline void sweep_no_leak(const struct sweep *s, unsigned class, uint64_t at,
+                                 uint64_t variant)
+{
+    bool tolerated;
+    for (unsigned i = 0; i < 5; i++) {
+        const size_t before = mallinfo2().uordblks;
+        sweep_once(s, class, at, variant, false, &tolerated);
+        if (mallinfo2().uordblks <= before)
+            return;
+    }
+    ck_abort_msg("%s: memory is lost with each failure: %s", s->name, inject->last);
+}
+
+static inline void sweep_class(const struct sweep *s, unsigned class)
+{
+    const uint64_t stride = sweep_number("FAULTS_STRIDE", 1) * (s->stride == 0 ? 1 : s->stride);
+    const uint64_t seed = sweep_number("FAULTS_SEED", 0);
+    uint64_t failures = 0, lived = 0;
+    bool tolerated;
+    sweep_once(s, class, 0, 0, false, &tolerated);
+    const uint64_t calls = atomic_load(&inject->calls);
+    const unsigned ways = class == INJECT_ALLOC ? 1 : class == INJECT_OPENSSL ? 2 : SWEEP_WAYS;
+    for (unsigned variant = 0; variant < ways; variant++) {
+        for (uint64_t at = 1 + (seed + variant) % stride; at <= calls; at += stride) {
+            const size_t before = mallinfo2().uordblks;
+            const bool search = class != INJECT_ALLOC || failures % 16 == 0;
+            if (!sweep_once(s, class, at, variant, search, &tolerated))
+                continue;
+            failures++;
+            lived += tolerated;
+            if (!SANITIZED && mallinfo2().uordblks > before)
+                sweep_no_leak(s, class, at, variant);
+            if (failures % 8 == 0)
+                sweep_once(s, class, 0, 0, false, &tolerated);
+        }
+    }
+    sweep_once(s, class, 0, 0, true, &tolerated);
+    printf("%s: class 0x%02x, seed %llu: %llu calls, %llu failures, %llu lived with\n", s->name,
+           class, (unsigned long long)seed, (unsigned long long)calls, (unsigned long long)failures,
+           (unsigned long long)lived);
+    fflush(stdout);
+}
+
+static inline void sweep_run(const struct sweep *s)
+{
+    bool tolerated;
+    if (s->secret != NULL && !SANITIZED)
+        sweep_kept = scan_process(s->secret).in_arena;
+    /* What is made once, by the first calls. */
+    for (unsigned i = 0; i < 3; i++)
+        sweep_once(s, 0, 0, 0, false, &tolerated);
+    for (unsigned class = 1; class <= INJECT_HTTP; class <<= 1) {
+        if ((s->classes & class) != 0)
+            sweep_class(s, class);
+    }
+}
+
+#endif

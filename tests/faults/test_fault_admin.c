@@ -1,0 +1,268 @@
+/* Every operation of the admin API, and the challenge, under failure: done and on record, or
+ * not done; what memory believes is what the file holds, which a start anew shows. */
+#include "fault_warden.h"
+
+#include "verifier/keyring/keyring.h"
+
+#define FAILURES_MAX 60 /* of one kind, in one operation */
+
+static unsigned unique; /* of this attempt */
+static struct warden_request request;
+static char name[64], version[32];
+static struct buf pcrs, delegation, document;
+static struct put put;
+static uint64_t grant_id;
+static EVP_PKEY *issuer;
+
+static struct param *add_param(struct param param)
+{
+    ck_assert_uint_lt(request.param_count, WARDEN_PARAMS_MAX);
+    request.param[request.param_count] = param;
+    return &request.param[request.param_count++];
+}
+
+/* A build that nobody has registered, and what registers it. */
+static void fresh_build(void)
+{
+    struct mkdoc_fields fields;
+    mkdoc_fields_defaults(&fields, (int64_t)NOW_MS, MODULE, 1000 + unique);
+    pcrs.len = 0;
+    pcr_map(&fields, 7, &pcrs);
+    /* A seed gives few values: the number makes them new. */
+    snprintf(version, sizeof version, "1.%u", unique);
+}
+
+static void ask_add(void)
+{
+    fresh_build();
+    add_param(p_text("image", "payments"));
+    add_param(p_text("version", version));
+    add_param(p_map("pcrs", &pcrs));
+}
+
+static void ask_change(const char *unused)
+{
+    (void)unused;
+    fresh_build();
+    json_auto_t *added = admin_do(&f, "measurement.add",
+                                  PARAMS(p_text("image", "payments"), p_text("version", version),
+                                         p_map("pcrs", &pcrs), p_bool("draft", true)));
+    ck_assert_str_eq(text_at(added, "result"), "added");
+    add_param(p_text("image", "payments"));
+    add_param(p_text("version", version));
+}
+
+static void ask_activate(void)
+{
+    ask_change("activate");
+}
+
+/* What is deprecated or revoked was active before. */
+static void ask_end(void)
+{
+    ask_change("end");
+    json_auto_t *active = admin_do(&f, "measurement.activate",
+                                   PARAMS(p_text("image", "payments"), p_text("version", version)));
+    ck_assert_ptr_nonnull(active);
+}
+
+static void ask_show(void)
+{
+    add_param(p_text("image", "payments"));
+    add_param(p_text("version", "1.4.2"));
+}
+
+static void ask_put_challenge(void)
+{
+    add_param(p_text("name", name));
+}
+
+static void ask_put(void)
+{
+    put_free(&put);
+    put = (struct put){.version = 0};
+    put_begin(&f, &put, name, "a value");
+    add_param(p_text("name", name));
+    add_param(p_uint("version", put.version));
+    add_param(p_buf("challenge", &put.challenge));
+    add_param(p_buf("enc", &put.enc));
+    add_param(p_buf("ciphertext", &put.ciphertext));
+}
+
+static void ask_grant(void)
+{
+    add_param(p_text("secret", "db/main"));
+    add_param(p_text("image", "payments"));
+    add_param(p_uint("quota", unique));
+}
+
+static void ask_remove(void)
+{
+    json_auto_t *added = admin_do(&f, "grant.add",
+                                  PARAMS(p_text("secret", "db/main"), p_text("image", "payments"),
+                                         p_uint("quota", 1000000 + unique)));
+    grant_id = uint_at(added, "grant.id");
+    add_param(p_uint("id", grant_id));
+}
+
+static void ask_verify(void)
+{
+    document.len = 0;
+    struct mkdoc_fields fields;
+    mkdoc_fields_defaults(&fields, (int64_t)NOW_MS, MODULE, SEED);
+    ck_ok(mkdoc_document(&fields, &f.chain, &document));
+    add_param(p_buf("attestation_document", &document));
+}
+
+static void ask_install(void)
+{
+    CLEANUP(buf_free) struct buf spki = {0};
+    json_auto_t *key = admin_do(&f, "issuer.receipt-key", NO_PARAMS);
+    bytes_at(key, "receipt_key", &spki);
+    delegation.len = 0;
+    ck_ok(delegation_sign(issuer, bytes_of_buf(&spki), f.founded.store_id, NOW_MS,
+                          (100 + unique) * DAY_MS, &delegation));
+    add_param(p_buf("delegation", &delegation));
+}
+
+static void ask_nothing(void)
+{
+}
+
+static void ask_challenge_now(void)
+{
+    request.op = WARDEN_CHALLENGE;
+}
+
+static const struct operation {
+    const char *operation;
+    void (*ask)(void);
+    bool changes; /* on success there is a record of it */
+} operations[] = {
+    {"challenge", ask_challenge_now, false},
+    {"status", ask_nothing, false},
+    {"verify", ask_verify, false},
+    {"image.list", ask_nothing, false},
+    {"measurement.add", ask_add, true},
+    {"measurement.list", ask_nothing, false},
+    {"measurement.show", ask_show, false},
+    {"measurement.activate", ask_activate, true},
+    {"measurement.deprecate", ask_end, true},
+    {"measurement.revoke", ask_end, true},
+    {"sealing-key", ask_nothing, false},
+    {"secret.put-challenge", ask_put_challenge, false},
+    {"secret.put", ask_put, true},
+    {"secret.list", ask_nothing, false},
+    {"grant.add", ask_grant, true},
+    {"grant.list", ask_nothing, false},
+    {"grant.remove", ask_remove, true},
+    {"audit.list", ask_nothing, false},
+    {"audit.export", ask_nothing, false},
+    {"issuer.show", ask_nothing, false},
+    {"issuer.receipt-key", ask_nothing, false},
+    {"issuer.install", ask_install, true},
+};
+
+static void operate(const struct operation *o, unsigned class, uint64_t at, unsigned variant,
+                    struct tally *tally)
+{
+    CLEANUP(buf_free) struct buf message = {0};
+    unique++;
+    snprintf(name, sizeof name, "secret-%u", unique);
+    fixture_request(&f, WARDEN_ADMIN, &request);
+    request.operation = bytes_of_text(o->operation);
+    request.token = bytes_of(f.token, sizeof f.token);
+    o->ask();
+    ck_ok(warden_request_append(&request, &message));
+    const uint64_t before = db_number(&f, RECORDS);
+    struct sent sent;
+    send_message(bytes_of_buf(&message), class, at, variant, &sent);
+    const bool failed = atomic_load(&inject->failed) > 0;
+    const uint64_t records = db_number(&f, RECORDS) - before;
+    ck_assert_uint_le(records, o->changes ? 1 : 0);
+    ck_assert_msg(sent.err != ERR_OK || records == o->changes, "%s: done without a record: %s",
+                  o->operation, inject->last);
+    tally->failures += failed;
+    tally->lived += failed && sent.err == ERR_OK;
+    tally->recorded += sent.err != ERR_OK && records == 1;
+    tally->misnamed += failed && sent.err != ERR_OK && !names_us(sent.err);
+    warden_reply_free(&sent.reply);
+    expect_sound(tally);
+}
+
+static void sweep_operation(const struct operation *o)
+{
+    static const unsigned classes[] = {INJECT_SQLITE, INJECT_OPENSSL, INJECT_FILE, INJECT_ALLOC};
+    const uint64_t seed = sweep_number("FAULTS_SEED", 0);
+    for (size_t c = 0; c < ARRAY_LEN(classes); c++) {
+        struct tally tally = {.what = o->operation};
+        operate(o, classes[c], 0, 0, &tally);
+        const uint64_t calls = atomic_load(&inject->calls);
+        const uint64_t by = (calls / FAILURES_MAX + 1) * sweep_number("FAULTS_STRIDE", 1);
+        const unsigned ways = classes[c] == INJECT_ALLOC ? 1 : 2;
+        for (unsigned variant = 0; variant < ways; variant++) {
+            for (uint64_t at = 1 + (seed + variant) % by; at <= calls; at += by)
+                operate(o, classes[c], at, variant, &tally);
+        }
+        tell(&tally, classes[c], calls);
+    }
+}
+
+/* The lists, as an administrator sees them. */
+static char *lists(void)
+{
+    static const char *const all[] = {"image.list", "measurement.list", "secret.list",
+                                      "grant.list"};
+    json_auto_t *pages = json_array();
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        json_array_append_new(pages, admin_do(&f, all[i], PARAMS(p_uint("limit", 1000))));
+    return json_dumps(pages, JSON_SORT_KEYS);
+}
+
+static void every_operation(size_t from, size_t to)
+{
+    char path[128];
+    begin();
+    fixture_measurement(&f, "payments", "1.4.2", SEED);
+    fixture_secret(&f, "db/main", "the first value");
+    state_path(&f, "issuer.key", path);
+    ck_ok(issuer_key_load(path, &issuer, NULL));
+    for (size_t i = from; i < to; i++) {
+        sweep_operation(&operations[i]);
+        /* What memory believes is what a start reads. */
+        char *believed = lists();
+        warden_free(TAKE(f.warden));
+        fixture_open(&f);
+        char *stored = lists();
+        ck_assert_msg(strcmp(believed, stored) == 0, "after %s memory and file differ",
+                      operations[i].operation);
+        free(believed);
+        free(stored);
+    }
+    EVP_PKEY_free(issuer);
+    buf_free(&pcrs);
+    buf_free(&delegation);
+    buf_free(&document);
+    put_free(&put);
+    end();
+}
+
+START_TEST(measurements)
+{
+    every_operation(0, 10);
+}
+END_TEST
+
+START_TEST(secrets_and_grants)
+{
+    every_operation(10, 17);
+}
+END_TEST
+
+START_TEST(audit_and_issuer)
+{
+    every_operation(17, ARRAY_LEN(operations));
+}
+END_TEST
+
+UNIT_MAIN("fault_admin", measurements, secrets_and_grants, audit_and_issuer)
