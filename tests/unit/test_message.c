@@ -420,8 +420,9 @@ START_TEST(wrong_replies)
 {
     refuse_reply("86617860f6006040", ERR_MALFORMED); /* a code that nobody knows: "x" */
     refuse_reply("866060f6006040", ERR_MALFORMED);
-    refuse_reply("86626f6b60f4006040", ERR_MALFORMED);     /* an offset that is false */
-    refuse_reply("86626f6b60f6f66040", ERR_CBOR_TYPE);     /* a wait that is null */
+    refuse_reply("86626f6b60f4006040", ERR_MALFORMED);                 /* an offset that is false */
+    refuse_reply("86626f6b601bffffffffffffffff006040", ERR_MALFORMED); /* FAULT_NO_OFFSET */
+    refuse_reply("86626f6b60f6f66040", ERR_CBOR_TYPE);                 /* a wait that is null */
     refuse_reply("86626f6b60f6190e116040", ERR_MALFORMED); /* one of an hour and a second */
     refuse_reply("86626f6b60f6006060", ERR_CBOR_TYPE);     /* a body that is text */
     refuse_reply("85626f6b60f60060", ERR_CBOR_TYPE);

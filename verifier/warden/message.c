@@ -272,7 +272,8 @@ enum err warden_reply_parse(struct bytes message, struct warden_reply *out, stru
     TRY(read_cstr(&r, wire, sizeof wire));
     TRY(read_cstr(&r, reply.fault.field, sizeof reply.fault.field));
     TRY(cbor_reader_next(&r, &item));
-    if (item.kind == CBOR_KIND_UINT)
+    /* What stands for no offset has one form, null. */
+    if (item.kind == CBOR_KIND_UINT && item.value != FAULT_NO_OFFSET)
         reply.fault.offset = item.value;
     else if (item.kind != CBOR_KIND_NULL)
         FAIL(fault, ERR_MALFORMED, "an offset is an integer or null");
