@@ -350,7 +350,21 @@ START_TEST(long_braces)
 }
 END_TEST
 
+/* Each of these lines would be read to the end of the text, where the JSON breaks off. */
+START_TEST(long_broken_off)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    for (size_t i = 0; i < 2000; i++)
+        ck_ok(buf_append_text(&text, "[\n"));
+    for (size_t i = 0; i < 2000000; i++)
+        ck_ok(buf_append_text(&text, "1,"));
+    fault = (struct fault)FAULT_NONE;
+    ck_err(nitro_json_parse(bytes_of_buf(&text), &m, &fault), ERR_MEASUREMENT_INPUT);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "too many lines"));
+}
+END_TEST
+
 UNIT_MAIN("nitro_json", valid_samples, valid_samples_all, valid_surroundings, valid_signed,
           valid_upper_case, valid_provenance, valid_list, no_measurements, no_pcr, wrong_type,
           wrong_algorithm, wrong_member, long_hex, junk_hex, wrong_zero, wrong_placeholder,
-          wrong_debug, wrong_several, wrong_result, long_input, long_braces)
+          wrong_debug, wrong_several, wrong_result, long_input, long_braces, long_broken_off)

@@ -7,9 +7,11 @@
 #include "common/json_reader.h"
 #include "common/pcr_text.h"
 
-#define CANDIDATES_MAX 4096 /* lines of a log that could begin a JSON text, and do not */
-#define PCR_HEX_LEN    (2 * ATTDOC_PCR_LEN)
-#define PERIOD_MAX     32 /* hex digits that a placeholder repeats */
+/* Bytes that may be read in vain, where lines could begin a JSON text and do not: each of
+ * them is read anew, and a text that breaks off at its end would be read to it every time. */
+#define WASTED_MAX  (4 * NITRO_JSON_INPUT_MAX)
+#define PCR_HEX_LEN (2 * ATTDOC_PCR_LEN)
+#define PERIOD_MAX  32 /* hex digits that a placeholder repeats */
 
 /* ---- values ---- */
 
@@ -209,7 +211,7 @@ static size_t next_line(struct bytes text, size_t pos)
  * lines, such as "[ E36 ] ...", are none. */
 static enum err search_json(struct bytes text, struct search *search, struct fault *fault)
 {
-    unsigned failed = 0;
+    size_t wasted = 0;
     for (size_t pos = 0; pos < text.len;) {
         if (is_blank(text.ptr[pos])) {
             pos++;
@@ -224,7 +226,8 @@ static enum err search_json(struct bytes text, struct search *search, struct fau
         json_t *value = json_loadb((const char *)text.ptr + pos, text.len - pos,
                                    JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &error);
         if (value == NULL) {
-            if (++failed > CANDIDATES_MAX)
+            wasted += error.position > 0 ? (size_t)error.position : 1;
+            if (wasted > WASTED_MAX)
                 FAIL(fault, ERR_MEASUREMENT_INPUT,
                      "too many lines that look like JSON and are none");
             pos = next_line(text, pos);
