@@ -14,16 +14,10 @@
 CLEANUP_PTR(EVP_MAC, EVP_MAC_free, mac_freep)
 CLEANUP_PTR(EVP_MAC_CTX, EVP_MAC_CTX_free, mac_ctx_freep)
 
-static enum err failed(void)
-{
-    ERR_clear_error();
-    return ERR_CRYPTO;
-}
-
 /* By HMAC and not by OpenSSL's HKDF: that of 3.0 frees its copy of the salt unwiped, and
  * HPKE's last extraction has the shared secret for salt. */
 enum err hkdf_extract(const struct hkdf_hash *hash, struct bytes salt, const struct bytes *pieces,
-                      size_t count, uint8_t prk[static HKDF_HASH_MAX])
+                      size_t count, uint8_t *prk)
 {
     static const uint8_t no_salt[HKDF_HASH_MAX];
     if (salt.len == 0)
@@ -37,14 +31,14 @@ enum err hkdf_extract(const struct hkdf_hash *hash, struct bytes salt, const str
         OSSL_PARAM_construct_end(),
     };
     if (ctx == NULL || EVP_MAC_init(ctx, salt.ptr, salt.len, params) != 1)
-        return failed();
+        return crypto_failed();
     for (size_t i = 0; i < count; i++) {
         if (pieces[i].len > 0 && EVP_MAC_update(ctx, pieces[i].ptr, pieces[i].len) != 1)
-            return failed();
+            return crypto_failed();
     }
     size_t len = 0;
     if (EVP_MAC_final(ctx, prk, &len, hash->len) != 1 || len != hash->len)
-        return failed();
+        return crypto_failed();
     return ERR_OK;
 }
 
@@ -67,6 +61,6 @@ enum err hkdf_expand(const struct hkdf_hash *hash, const uint8_t *prk, struct by
         OSSL_PARAM_construct_end(),
     };
     if (ctx == NULL || EVP_KDF_derive(ctx, out, out_len, params) != 1)
-        return failed();
+        return crypto_failed();
     return ERR_OK;
 }

@@ -1,5 +1,5 @@
-/* HKDF (RFC 5869) in its two steps, as HPKE calls them (wrap_hpke.c).  The outputs are
- * secret: the caller wipes them. */
+/* HKDF (RFC 5869) in its two steps, for HPKE (wrap_hpke.c) and the keyring.  The outputs
+ * are secret: the caller wipes them. */
 #ifndef VOUCHSAFE_HKDF_H
 #define VOUCHSAFE_HKDF_H
 
@@ -16,8 +16,7 @@ struct hkdf_hash {
  * after another, so that no secret is copied to be joined to its label.  No salt is
  * HashLen zeros.  Writes HashLen bytes.  ERR_CRYPTO. */
 MUST_CHECK enum err hkdf_extract(const struct hkdf_hash *hash, struct bytes salt,
-                                 const struct bytes *pieces, size_t count,
-                                 uint8_t prk[static HKDF_HASH_MAX]);
+                                 const struct bytes *pieces, size_t count, uint8_t *prk);
 
 /* HKDF-Expand (section 2.3) of a `prk` of HashLen bytes.  ERR_CRYPTO, also beyond
  * 255 * HashLen bytes of output. */

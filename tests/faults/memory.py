@@ -100,10 +100,10 @@ class Verifier(Scans):
 class Agent(Scans):
     def start(self, control, *words):
         return subprocess.Popen(
-            [AGENT, *words[:1], "--verifier", f"http://{self.store.ready['listen']}", "--issuer",
+            [*AGENT, *words[:1], "--verifier", f"http://{self.store.ready['listen']}", "--issuer",
              self.issuer, "--nsm", self.module, "--root", self.root, *words[1:]],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=clean_environment(**control.environment(), INJECT_PROGRAM=os.path.basename(AGENT)))
+            env=clean_environment(**control.environment(), INJECT_PROGRAM=os.path.basename(AGENT[-1])))
 
     def stop_at(self, control, classes, at, words, value, arena):
         """Looks into the agent as it makes call number `at`; gives whether it came to that."""

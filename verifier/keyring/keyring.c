@@ -1,36 +1,11 @@
+#include "common/hkdf.h"
 #include "common/openssl_cleanup.h"
 #include "keyring_internal.h"
 
-#include <openssl/core_names.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <stdlib.h>
 
-/* ---- HKDF-SHA-256 (RFC 5869) ---- */
-
-/* One of its two steps: `name` is the parameter that goes with the key, salt or info. */
-static enum err hkdf_step(int mode, struct secret *key, const char *name, uint8_t *value,
-                          size_t value_len, struct secret **out)
-{
-    CLEANUP(secret_freep) struct secret *derived = NULL;
-    TRY(secret_new(KEYRING_KEY_LEN, &derived));
-    char digest[] = "SHA256"; /* OSSL_PARAM has no const members */
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, secret_ptr(key), secret_len(key)),
-        OSSL_PARAM_construct_octet_string(name, value, value_len),
-        OSSL_PARAM_construct_end(),
-    };
-    CLEANUP(evp_kdf_freep) EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    CLEANUP(evp_kdf_ctx_freep) EVP_KDF_CTX *ctx = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
-    if (ctx == NULL || EVP_KDF_derive(ctx, secret_ptr(derived), secret_len(derived), params) != 1)
-        return crypto_failed();
-    *out = TAKE(derived);
-    return ERR_OK;
-}
+static const struct hkdf_hash hkdf_sha256 = {"SHA256", KEYRING_KEY_LEN};
 
 enum err keyring_derive(const struct keyring *keyring, const char *label, struct bytes suffix,
                         struct secret **out)
@@ -39,11 +14,13 @@ enum err keyring_derive(const struct keyring *keyring, const char *label, struct
     TRY(buf_append_text(&info, "vouchsafe/1 "));
     TRY(buf_append_text(&info, label));
     TRY(buf_append(&info, suffix));
-    return hkdf_step(EVP_KDF_HKDF_MODE_EXPAND_ONLY, keyring->prk, OSSL_KDF_PARAM_INFO, info.ptr,
-                     info.len, out);
+    CLEANUP(secret_freep) struct secret *derived = NULL;
+    TRY(secret_new(KEYRING_KEY_LEN, &derived));
+    TRY(hkdf_expand(&hkdf_sha256, secret_view(keyring->prk).ptr, bytes_of_buf(&info),
+                    secret_ptr(derived), KEYRING_KEY_LEN));
+    *out = TAKE(derived);
+    return ERR_OK;
 }
-
-/* ---- the keyring ---- */
 
 enum err keyring_open(const struct secret *master,
                       const uint8_t store_id[static PROTOCOL_STORE_ID_LEN], uint32_t generation,
@@ -53,16 +30,15 @@ enum err keyring_open(const struct secret *master,
         return ERR_INTERNAL;
     if (generation == 0)
         return ERR_STORE_TAMPERED;
-    CLEANUP(secret_freep) struct secret *key = NULL; /* OpenSSL's parameters are not const */
-    TRY(secret_new(KEYRING_MASTER_LEN, &key));
-    memcpy(secret_ptr(key), secret_view(master).ptr, KEYRING_MASTER_LEN);
     CLEANUP(keyring_freep) struct keyring *keyring = calloc(1, sizeof *keyring);
     if (keyring == NULL)
         return ERR_NO_MEMORY;
     memcpy(keyring->store_id, store_id, sizeof keyring->store_id);
     keyring->generation = generation;
-    TRY(hkdf_step(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, key, OSSL_KDF_PARAM_SALT, keyring->store_id,
-                  sizeof keyring->store_id, &keyring->prk));
+    const struct bytes ikm = secret_view(master);
+    TRY(secret_new(KEYRING_KEY_LEN, &keyring->prk));
+    TRY(hkdf_extract(&hkdf_sha256, bytes_of(store_id, PROTOCOL_STORE_ID_LEN), &ikm, 1,
+                     secret_ptr(keyring->prk)));
     *out = TAKE(keyring);
     return ERR_OK;
 }
