@@ -109,6 +109,17 @@ static EVP_PKEY *pin_of(const struct issuer_pins *pins, struct bytes kid)
     return NULL;
 }
 
+static enum err other_store(const struct delegation *delegation, const struct issuer_pins *pins,
+                            struct fault *fault)
+{
+    char found[2 * PROTOCOL_STORE_ID_LEN + 1];
+    char pinned[2 * PROTOCOL_STORE_ID_LEN + 1];
+    hex_encode(bytes_of(delegation->store_id, sizeof delegation->store_id), found);
+    hex_encode(bytes_of(pins->store_id, sizeof pins->store_id), pinned);
+    FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegation"), ERR_ANSWER,
+         "it is for the store %s, pinned is %s", found, pinned);
+}
+
 enum err delegation_verify(struct bytes message, const struct issuer_pins *pins, uint64_t at_ms,
                            struct delegation *out, EVP_PKEY **receipt_key, struct fault *fault)
 {
@@ -121,6 +132,9 @@ enum err delegation_verify(struct bytes message, const struct issuer_pins *pins,
     TRY(cose_sign1_verify(&msg, issuer, fault));
     struct delegation delegation;
     TRY(delegation_parse(msg.payload, &delegation, fault));
+    if (pins->one_store &&
+        memcmp(delegation.store_id, pins->store_id, sizeof delegation.store_id) != 0)
+        return other_store(&delegation, pins, fault);
     if (at_ms < delegation.not_before_ms || at_ms > delegation.not_after_ms)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegation"), ERR_DELEGATION_EXPIRED,
              "valid %" PRIu64 "..%" PRIu64 " ms, the time is %" PRIu64 " ms",

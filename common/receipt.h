@@ -65,9 +65,12 @@ MUST_CHECK enum err sealing_key_append(const struct sealing_key *key, struct buf
 MUST_CHECK enum err sealing_key_parse(struct bytes payload, struct sealing_key *out,
                                       struct fault *fault);
 
-/* A party's pins: 1..4 issuer keys (P-384), the content of an issuer file (issuer.c). */
+/* A party's pins: 1..4 issuer keys (P-384), the content of an issuer file (issuer.c), and
+ * where the party has one, the store: an issuer may have delegated to several. */
 #define ISSUER_PINS_MAX 4
 struct issuer_pins {
+    bool one_store; /* `store_id` is the only one whose delegations are taken */
+    uint8_t store_id[PROTOCOL_STORE_ID_LEN];
     size_t count;
     EVP_PKEY *key[ISSUER_PINS_MAX];
     uint8_t kid[ISSUER_PINS_MAX][COSE_KID_LEN];
@@ -83,7 +86,8 @@ MUST_CHECK enum err issuer_pins_parse(struct bytes pem, struct issuer_pins *out,
  * `at_ms` is the time at which it must be valid: hypervisor time in an enclave, the
  * clock elsewhere; both ends of the validity are inside it.  `*receipt_key` (P-256) is
  * owned by the caller.  ERR_COSE_* and ERR_CBOR_* where it is no delegation,
- * ERR_ANSWER under an unknown kid or for a receipt key that is no P-256 point,
+ * ERR_ANSWER under an unknown kid, for another store than the pinned one, or for a receipt
+ * key that is no P-256 point,
  * ERR_SIGNATURE, ERR_MALFORMED, ERR_DELEGATION_EXPIRED (not yet valid, too). */
 MUST_CHECK enum err delegation_verify(struct bytes message, const struct issuer_pins *pins,
                                       uint64_t at_ms, struct delegation *out,

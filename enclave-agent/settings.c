@@ -25,6 +25,7 @@
 #define ROWS_RELEASE                                                                         \
     ROW("verifier", "URL", "https://HOST[:PORT], http://..., vsock:CID:PORT, unix:/PATH"),   \
     ROW("issuer", "FILE", "the pinned issuer keys, as vouchsafe issuer show prints them"),   \
+    ROW("store", "ID", "take answers of this store only: the id that vouchsafe status shows"),     \
     ROW_MORE("min-version", "NAME=N", "refuse a version of NAME below N"),                   \
     ROW("dir", "DIR", "write to DIR/NAME, mode 0400"),                                       \
     ROW("cacert", "FILE", "CA certificates for https, PEM (default: the system's)"),         \
@@ -182,6 +183,17 @@ static enum err load_pins(const char *path, struct settings *s, struct fault *fa
     return ERR_OK;
 }
 
+/* One issuer may have delegated to several stores. */
+static enum err load_store(const char *id, struct settings *s, struct fault *fault)
+{
+    s->pins.one_store = id != NULL;
+    if (id != NULL &&
+        hex_decode(bytes_of_text(id), s->pins.store_id, PROTOCOL_STORE_ID_LEN) != ERR_OK)
+        FAIL(fault, ERR_USAGE, "store \"%.60s\": the id of a store is %d hexadecimal digits", id,
+             2 * PROTOCOL_STORE_ID_LEN);
+    return ERR_OK;
+}
+
 static enum err root_digest(struct bytes pem, uint8_t out[static SHA256_LEN])
 {
     CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
@@ -278,6 +290,7 @@ enum err settings_load(const struct cli_args *args, const char *only, struct set
     TRY(load_application(value_of(args, &s->file, "application"), s, fault));
     TRY(load_timeout(value_of(args, &s->file, "timeout"), s, fault));
     TRY(load_pins(value_of(args, &s->file, "issuer"), s, fault));
+    TRY(load_store(value_of(args, &s->file, "store"), s, fault));
     TRY(load_root(value_of(args, &s->file, "root"), s, fault));
     s->plan.nsm = nsm;
     s->plan.ca_file = value_of(args, &s->file, "cacert");

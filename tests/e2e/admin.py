@@ -40,7 +40,8 @@ class Init(WithStore):
         made = json.loads(self.check(self.store.init(), 0).stdout)
         self.assertEqual(made["kind"], "production")
         self.assertEqual(made["person"], "ann")
-        self.assertEqual(made["issuer_sha256"] + "\n", self.store.read("client/issuer").decode())
+        self.assertEqual(f"{made['issuer_sha256']}\nstore {made['store_id']}\n",
+                         self.store.read("client/issuer").decode())
         self.assertRegex(self.store.read("client/token").decode(), r"^[0-9a-f]{64}\n$")
         self.assertEqual(made["root_sha256"],
                          "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b")
@@ -247,7 +248,7 @@ class Commands(WithStore):
         status = self.json("status")
         self.assertEqual(status["kind"], "production")
         self.assertEqual(status["counts"]["measurements"], 0)
-        self.assertEqual(status["issuers"], [self.store.read("client/issuer").decode().strip()])
+        self.assertEqual(status["issuers"], [self.store.read("client/issuer").decode().split()[0]])
         self.assertIn(status["store_id"], self.done("status"))
 
     # ---- measurements ----
@@ -366,8 +367,26 @@ class Commands(WithStore):
         self.done("secret", "put", "a", "--issuer-pin", both, stdin=b"x")
         self.refused("usage", "secret", "put", "a", "--issuer-pin",
                      self.store.write("pin", "abcd\n"), status=2, stdin=b"x")
+        for wrong in ("store 12\n", good + good):
+            self.refused("usage", "secret", "put", "a", "--issuer-pin",
+                         self.store.write("pin", wrong), status=2, stdin=b"x", says="store")
         os.remove(os.path.join(self.store.state, "client/issuer"))
         self.refused("file", "secret", "put", "a", stdin=b"x", status=3, says="client/issuer")
+
+    def test_store_pin(self):
+        """An issuer may have delegated to several stores: this client means one of them."""
+        issuer = self.store.read("client/issuer").decode().split()[0]
+        other = self.store.write("pin", f"{issuer}\nstore {'ab' * 16}\n")
+        self.refused("answer_not_authentic", "secret", "put", "a", "--issuer-pin", other,
+                     stdin=b"x", says="it is for the store ")
+        self.assertEqual(self.json("secret", "list"), [])
+        before = self.json("status")["delegation_not_after"]
+        self.refused("answer_not_authentic", "issuer", "delegate", "--key",
+                     os.path.join(self.store.state, "issuer.key"), "--issuer-pin", other,
+                     says="it is for the store ")
+        self.assertEqual(self.json("status")["delegation_not_after"], before)
+        any_store = self.store.write("pin", issuer + "\n")
+        self.done("secret", "put", "a", "--issuer-pin", any_store, stdin=b"x")
 
     def put_through(self, change):
         """A put through somebody who changes answers; whether the value left at all."""
@@ -486,8 +505,8 @@ class Commands(WithStore):
 
     def test_issuer(self):
         self.assertEqual(self.done("issuer", "show").encode(), self.store.read("issuer.pem"))
-        self.assertEqual(self.done("issuer", "show", "--fingerprint").encode(),
-                         self.store.read("client/issuer"))
+        self.assertEqual(self.done("issuer", "show", "--fingerprint").strip(),
+                         self.store.read("client/issuer").decode().split()[0])
         key = os.path.join(self.store.state, "issuer.key")
         before = self.json("status")["delegation_not_after"]
         self.done("issuer", "delegate", "--key", key, "--days", "200")

@@ -439,6 +439,16 @@ class Story(WithEnclave):
         relay.honest()
         self.granted(self.fetch(verifier=relay.url))
 
+    def test_another_store(self):
+        """One issuer may have delegated to several stores; the image may mean one of them."""
+        store = json.loads(self.store.run("status", "--json").stdout)["store_id"]
+        fetched = self.fetch(SECRET, "--store", store)
+        self.assertEqual((fetched.returncode, fetched.stdout), (0, VALUE), fetched.stderr)
+        fetched = self.fetch(SECRET, "--store", "ab" * 16)
+        self.assertEqual((fetched.returncode, fetched.stdout), (1, b""))
+        self.assertIn(b"answer_not_authentic", fetched.stderr)
+        self.assertIn(b"it is for the store " + store.encode(), fetched.stderr)
+
     def test_swapped_answer(self):
         relay = self.relay()
         self.granted(self.fetch(verifier=relay.url))

@@ -198,6 +198,7 @@ START_TEST(wrong_values)
         {"--min-version", "a=0", "min-version \"a=0\" is not NAME=N"},
         {"--min-version", "b=1", "min-version \"b=1\": no such secret is asked for"},
         {"--format", "hpke-x25518", "unknown format \"hpke-x25518\"; did you mean hpke-x25519"},
+        {"--store", "abc", "store \"abc\": the id of a store is 32 hexadecimal digits"},
         {"--application", "abc", "application takes 0 to 256 bytes in hexadecimal"},
         {"--timeout", "0", "timeout takes 1 to 3600 seconds, not \"0\""},
         {"--timeout", "3601", "timeout takes 1 to 3600 seconds, not \"3601\""},

@@ -322,6 +322,24 @@ START_TEST(wrong_delegation_issuer)
 }
 END_TEST
 
+/* The same issuer has delegated to two stores; one of them is pinned. */
+START_TEST(wrong_delegation_store)
+{
+    CLEANUP(party_free) struct party p;
+    party_make(&p);
+    CLEANUP(buf_free) struct buf message = {0};
+    sign_delegation(&p, p.issuer, p.issuer, &message);
+    p.pins.one_store = true;
+    memcpy(p.pins.store_id, p.delegation.store_id, sizeof p.pins.store_id);
+    ck_ok(verify_at(&p, &message, FROM_MS));
+    p.pins.store_id[PROTOCOL_STORE_ID_LEN - 1] ^= 1;
+    ck_err(verify_at(&p, &message, FROM_MS), ERR_ANSWER);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "it is for the store "));
+    p.pins.one_store = false;
+    ck_ok(verify_at(&p, &message, FROM_MS));
+}
+END_TEST
+
 START_TEST(wrong_delegation_signature)
 {
     CLEANUP(party_free) struct party p;
@@ -388,5 +406,6 @@ END_TEST
 
 UNIT_MAIN("issuer", valid_pins, valid_pins_crlf, no_pins, long_pins, wrong_pins_twice,
           junk_pins_around, wrong_pins_kind, wrong_pins_form, valid_delegation,
-          wrong_delegation_time, wrong_delegation_issuer, wrong_delegation_signature,
-          wrong_delegation_profile, junk_delegation_payload, wrong_delegation_receipt_key)
+          wrong_delegation_time, wrong_delegation_issuer, wrong_delegation_store,
+          wrong_delegation_signature, wrong_delegation_profile, junk_delegation_payload,
+          wrong_delegation_receipt_key)

@@ -75,6 +75,20 @@ static enum err fetch_receipt_key(const struct api *api, struct buf *spki,
     return ERR_OK;
 }
 
+/* What does not hold under the pins of this client does not leave it: signed with another
+ * key, or for another store than the one that it was enrolled at, whatever the server
+ * that asks for it says. */
+static enum err check_own(const struct api *api, const struct cli_args *args, struct bytes message,
+                          struct fault *fault)
+{
+    CLEANUP(issuer_pins_free) struct issuer_pins pins = {0};
+    CLEANUP(evp_pkey_freep) EVP_PKEY *receipt_key = NULL;
+    struct delegation delegation;
+    TRY(trust_load(api, args, &pins, fault));
+    return delegation_verify(message, &pins, (uint64_t)clock_now_ms(), &delegation, &receipt_key,
+                             fault);
+}
+
 static enum err print_delegated(const struct cli_args *args, const json_t *answer,
                                 struct bytes spki, const uint8_t *store_id)
 {
@@ -111,6 +125,7 @@ static enum err delegate_run(const struct cli_args *args, struct fault *fault)
     TRY(fetch_receipt_key(&api, &spki, store_id, fault));
     TRY(delegation_sign(issuer, bytes_of_buf(&spki), store_id, (uint64_t)clock_now_ms(),
                         days * DAY_MS, &message));
+    TRY(check_own(&api, args, bytes_of_buf(&message), fault));
     TRY(api_set_base64(params, "delegation", bytes_of_buf(&message)));
     TRY(api_call(&api, "POST", "/v1/admin/delegations", params, &answer, fault));
     return print_delegated(args, answer, bytes_of_buf(&spki), store_id);
@@ -124,6 +139,7 @@ static const struct cli_option show_options[] = {
 static const struct cli_option delegate_options[] = {
     {.name = "key", .arg = "FILE", .help = "the issuer's private key (PEM, P-384, mode 0600)"},
     {.name = "days", .arg = "N", .help = "how long the delegation is valid (default 90)"},
+    TRUST_PIN_OPTION,
     API_OPTIONS};
 
 const struct cli_command cmd_issuer_show = {

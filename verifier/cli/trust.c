@@ -6,6 +6,23 @@
 #include "output.h"
 
 #define PIN_FILE_MAX 4096
+#define STORE_WORD   "store "
+
+static bool has_prefix(struct bytes in, const char *prefix)
+{
+    const size_t len = strlen(prefix);
+    return in.len >= len && memcmp(in.ptr, prefix, len) == 0;
+}
+
+static enum err take_store(struct bytes id, struct trust_pins *pins, struct fault *fault)
+{
+    if (pins->one_store)
+        FAIL(fault, ERR_USAGE, "more than one store");
+    if (hex_decode(id, pins->store_id, sizeof pins->store_id) != ERR_OK)
+        FAIL(fault, ERR_USAGE, "the id of a store is %d hex digits", 2 * PROTOCOL_STORE_ID_LEN);
+    pins->one_store = true;
+    return ERR_OK;
+}
 
 static enum err take_pin(struct bytes line, struct trust_pins *pins, struct fault *fault)
 {
@@ -13,6 +30,9 @@ static enum err take_pin(struct bytes line, struct trust_pins *pins, struct faul
         line.len--;
     if (line.len == 0 || line.ptr[0] == '#')
         return ERR_OK;
+    if (has_prefix(line, STORE_WORD))
+        return take_store(bytes_of(line.ptr + strlen(STORE_WORD), line.len - strlen(STORE_WORD)),
+                          pins, fault);
     if (pins->count == TRUST_PINS_MAX)
         FAIL(fault, ERR_USAGE, "more than %d fingerprints", TRUST_PINS_MAX);
     if (hex_decode(line, pins->fingerprint[pins->count], SHA256_LEN) != ERR_OK)
@@ -67,7 +87,10 @@ enum err trust_select(const json_t *issuers, const struct trust_pins *pins, stru
             fault, ERR_ANSWER,
             "none of the server's issuer keys is pinned: this is not the server that was enrolled, "
             "or its issuer key was replaced");
-    return issuer_pins_parse(bytes_of_buf(&pem), out, fault);
+    TRY(issuer_pins_parse(bytes_of_buf(&pem), out, fault));
+    out->one_store = pins->one_store;
+    memcpy(out->store_id, pins->store_id, sizeof out->store_id);
+    return ERR_OK;
 }
 
 static enum err load_pin_file(const struct api *api, const struct cli_args *args,

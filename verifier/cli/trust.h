@@ -2,7 +2,9 @@
  * fingerprint it pinned (PROTOCOL section 6).
  *
  * The pin file holds SHA-256 fingerprints of issuer keys (SPKI), in hex, one a line; the
- * keys themselves come from the server and count only where their fingerprint is there. */
+ * keys themselves come from the server and count only where their fingerprint is there.  A
+ * line `store ID` names the one store whose delegations are taken: an issuer may have
+ * delegated to several. */
 #ifndef VOUCHSAFE_CLI_TRUST_H
 #define VOUCHSAFE_CLI_TRUST_H
 
@@ -26,6 +28,8 @@ MUST_CHECK enum err trust_load(const struct api *api, const struct cli_args *arg
 /* Fingerprints, pure: blanks and lines that begin with # are passed over. */
 #define TRUST_PINS_MAX 16
 struct trust_pins {
+    bool one_store;
+    uint8_t store_id[PROTOCOL_STORE_ID_LEN];
     size_t count;
     uint8_t fingerprint[TRUST_PINS_MAX][SHA256_LEN];
 };

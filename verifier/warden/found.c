@@ -148,9 +148,12 @@ static enum err issuer_spki(struct work *w)
 
 static enum err write_issuer_files(struct work *w, struct fault *fault)
 {
-    char pin[2 * SHA256_LEN + 2];
-    hex_encode(bytes_of(w->issuer_fingerprint, SHA256_LEN), pin);
-    strcat(pin, "\n"); /* room: the array holds the digits, a newline and a NUL */
+    char issuer[2 * SHA256_LEN + 1];
+    char store[2 * PROTOCOL_STORE_ID_LEN + 1];
+    char pin[sizeof issuer + sizeof store + 16];
+    hex_encode(bytes_of(w->issuer_fingerprint, SHA256_LEN), issuer);
+    hex_encode(bytes_of(w->identity.store_id, PROTOCOL_STORE_ID_LEN), store);
+    snprintf(pin, sizeof pin, "%s\nstore %s\n", issuer, store);
     TRY(write_file(w, FILE_PIN, bytes_of_text(pin), 0600, fault));
     FILE *file = fopen(w->path[FILE_ISSUER_PEM], "wx");
     if (file == NULL)

@@ -3,7 +3,7 @@
  * In the state directory (mode 0700): vouchsafe.db, master.key (0600), issuer.key
  * (0600: to be taken offline), issuer.pem (what goes into images), client/token and
  * client/issuer (what the CLI finds: the first person's token, the issuer's
- * fingerprint). */
+ * fingerprint and the store's id). */
 #ifndef VOUCHSAFE_FOUND_H
 #define VOUCHSAFE_FOUND_H
 
