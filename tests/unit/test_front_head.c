@@ -48,6 +48,10 @@ START_TEST(wrong_lines)
         RAW(HEALTH "X: y\0\r\nA: b\r\n\r\n" NEXT),
         RAW(POST "Content-Length: 2\0"
                  "0\r\n\r\n{}" NEXT),
+        /* ... a target or a method */
+        RAW("GET /v1/health\0x HTTP/1.1\r\nHost: a\r\n\r\n" NEXT),
+        RAW("GET /v1/health\0 HTTP/1.1\r\nHost: a\r\n\r\n" NEXT),
+        RAW("GET\0X /v1/health HTTP/1.1\r\nHost: a\r\n\r\n" NEXT),
         /* a field without a name, where the head is cut */
         RAW(HEALTH ": z\r\n\r\n" NEXT),
         RAW(HEALTH ": z\r\n" NEXT),

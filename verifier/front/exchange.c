@@ -206,14 +206,18 @@ static const char *end_of(struct bytes text)
     return (const char *)text.ptr + text.len;
 }
 
-/* True where method, fields and blank line are all that came.  libmicrohttpd 0.9.75 hands
- * out views into the head as it received it.  But the text of a folded line it joins to
- * the *name* of its field, elsewhere in memory; a bare LF ends a line, a NUL a value, a field
- * without a name the head.  Each of them shows in where things lie. */
+/* True where request line, fields and blank line are all that came.  libmicrohttpd 0.9.75
+ * hands out views into the head as it received it.  But the text of a folded line it joins to
+ * the *name* of its field, elsewhere in memory; a bare LF ends a line, a NUL a method, a target
+ * or a value, a field without a name the head.  Each of them shows in where things lie.
+ * A NUL in the place of the CR does not: it lies where the CR did, and says no more. */
 static bool is_whole(struct MHD_Connection *connection, const struct guard_head *head)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const char *target = head->method + strlen(head->method) + 1; /* behind the space */
+    if (target + strlen(head->target) + 1 != head->version)
+        return false;
     const char *line = head->version + strlen(head->version) + 2; /* behind CR LF */
     for (size_t i = 0; i < head->field_count && i < GUARD_FIELDS_MAX; i++) {
         const struct guard_field *field = &head->field[i];
