@@ -13,7 +13,7 @@ import stat
 import subprocess
 import unittest
 
-from server import Meddler, Store, WithStore, pcr
+from server import Meddler, Store, UnixConnection, WithStore, pcr
 
 PCRS = ["--pcr", f"0={pcr('a0')}", "--pcr", f"1={pcr('a1')}", "--pcr", f"2={pcr('a2')}"]
 OTHER = ["--pcr", f"0={pcr('b0')}", "--pcr", f"1={pcr('a1')}", "--pcr", f"2={pcr('b2')}"]
@@ -331,6 +331,23 @@ class Commands(WithStore):
                       f"0={pcr(str(i))}", *PCRS[2:])
         versions = [m["version"] for m in self.json("measurement", "list")]
         self.assertEqual(versions, [str(i) for i in range(105)])
+
+    def test_pages_of_the_largest_rows(self):
+        """Whoever may only draft cannot make the list more than the command takes."""
+        token = self.store.read("client/token").strip().decode()
+        labels = {f"{i:02}" + "\x01" * 125: "\x01" * 1024 for i in range(64)}
+        connection = UnixConnection(self.store.ready["admin"].removeprefix("unix:"))
+        for i in range(40):
+            connection.request("POST", "/v1/admin/measurements", json.dumps({
+                "image": "payments", "version": str(i), "draft": True, "labels": labels,
+                "pcrs": {str(n): pcr(f"{i} {n}") for n in range(3)}, "provenance": "\x01" * 4096}),
+                {"Authorization": "Bearer " + token, "Content-Type": "application/json"})
+            answer = connection.getresponse()
+            self.assertEqual((answer.status, len(answer.read()) > 400000), (200, True))
+        connection.close()
+        listed = self.json("measurement", "list")
+        self.assertEqual([m["version"] for m in listed], [str(i) for i in range(40)])
+        self.assertEqual(listed[39]["labels"], labels)
 
     # ---- secrets ----
 

@@ -12,6 +12,11 @@
 
 #define TOKEN_HEX_LEN 64
 #define PAGES_MAX     100000
+/* The largest row, a measurement's, has 64 labels of 127 and 1024 bytes and 4096 of provenance,
+ * each of them six in JSON, and 8 KB of the rest. */
+#define PAGE_ROWS 32
+#define ROW_MAX   (6 * (64 * (127 + 1024) + 4096) + 8192)
+_Static_assert(API_ANSWER_MAX / ROW_MAX >= PAGE_ROWS, "whoever may only draft hides no list");
 
 /* ---- settings ---- */
 
@@ -234,6 +239,8 @@ enum err api_list(const struct api *api, const char *path, json_t *params, const
     CLEANUP(json_decrefp) json_t *all = json_array();
     if (all == NULL || params == NULL)
         return ERR_NO_MEMORY;
+    if (json_object_get(params, "limit") == NULL)
+        TRY(api_set(params, "limit", json_integer(PAGE_ROWS)));
     for (unsigned page = 0; page < PAGES_MAX; page++) {
         CLEANUP(json_decrefp) json_t *answer = NULL;
         TRY(api_call(api, "GET", path, params, &answer, fault));
