@@ -358,6 +358,11 @@ class Flood(WithEnclave):
         self.assertEqual((answer.status, problem["code"], problem["field"]),
                          (429, "too_fast", "module_id"))
         self.assertIn(int(answer.getheader("Retry-After")), range(2, 11))
+        logged = self.store.log().count(" ev=release.put_off ")
+        more = [relay.send("/v1/release", relay.requests[0]) for _ in range(3)]
+        self.assertEqual([json.loads(body)["field"] for status, _, body in more if status == 429],
+                         ["module_id"] * 3)  # a burst has one line
+        self.assertEqual(self.store.log().count(" ev=release.put_off "), logged)
         self.granted(self.fetch(module=other))
         self.assertEqual(len(self.records("release.refused")), refusals)
         self.assertGreater(self.json("status")["counters"]["put_off"], len(relay.answers))
