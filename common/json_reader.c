@@ -170,17 +170,38 @@ enum err json_reader_object(json_t *object, const char *path, enum json_mode mod
     return ERR_OK;
 }
 
+/* jansson writes DEL as it is. */
 static int append_chunk(const char *text, size_t len, void *out)
 {
-    return buf_append(out, bytes_of(text, len)) == ERR_OK ? 0 : -1;
+    static const char del[] = "\\u007F";
+    while (len > 0) {
+        const char *found = memchr(text, 0x7f, len);
+        const size_t before = found == NULL ? len : (size_t)(found - text);
+        if (buf_append(out, bytes_of(text, before)) != ERR_OK ||
+            (found != NULL && buf_append_text(out, del) != ERR_OK))
+            return -1;
+        const size_t done = before + (found != NULL);
+        text += done;
+        len -= done;
+    }
+    return 0;
+}
+
+static enum err append(struct buf *out, const json_t *value, size_t flags)
+{
+    const size_t before = out->len;
+    if (json_dump_callback(value, append_chunk, out, flags | JSON_ENSURE_ASCII) == 0)
+        return ERR_OK;
+    out->len = before;
+    return ERR_NO_MEMORY;
 }
 
 enum err json_append(struct buf *out, const json_t *value)
 {
-    const size_t before = out->len;
-    if (json_dump_callback(value, append_chunk, out,
-                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) == 0)
-        return ERR_OK;
-    out->len = before;
-    return ERR_NO_MEMORY;
+    return append(out, value, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
+enum err json_append_lines(struct buf *out, const json_t *value)
+{
+    return append(out, value, JSON_INDENT(2));
 }

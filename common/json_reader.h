@@ -47,5 +47,7 @@ MUST_CHECK enum err json_reader_object(json_t *object, const char *path, enum js
 /* Appends compact text with members in insertion order, in ASCII: there is nothing in it that a
  * terminal obeys, whoever prints it. */
 MUST_CHECK enum err json_append(struct buf *out, const json_t *value);
+/* The same for people: a member a line, two spaces of indent. */
+MUST_CHECK enum err json_append_lines(struct buf *out, const json_t *value);
 
 #endif

@@ -248,10 +248,11 @@ END_TEST
 START_TEST(valid_append_ascii)
 {
     CLEANUP(buf_free) struct buf out = {0};
-    json_t *value = json_pack("{s:s}", "a", "\xc2\x9b\xe2\x80\xae\x1b\xc3\xa9");
+    json_t *value = json_pack("{s:s}", "a", "\xc2\x9b\xe2\x80\xae\x1b\x7f\x7f\xc3\xa9\x7f");
     ck_ok(json_append(&out, value));
     json_decref(value);
-    ck_assert(bytes_equal_text(bytes_of_buf(&out), "{\"a\":\"\\u009B\\u202E\\u001B\\u00E9\"}"));
+    ck_assert(bytes_equal_text(bytes_of_buf(&out),
+                               "{\"a\":\"\\u009B\\u202E\\u001B\\u007F\\u007F\\u00E9\\u007F\"}"));
 }
 END_TEST
 

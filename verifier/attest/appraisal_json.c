@@ -3,7 +3,6 @@
 #include <jansson.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <stdlib.h>
 
 #include "appraisal.h"
 #include "cert.h"
@@ -211,10 +210,12 @@ enum err appraisal_json(const struct appraisal *a, struct buf *json)
     if (a->report.parsed)
         put(&w, object, "document", document_json(&w, a));
     put(&w, object, "checks", checks_json(&w, a));
-    char *text = w.out_of_memory ? NULL : json_dumps(object, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-    if (text == NULL)
+    if (w.out_of_memory)
         return ERR_NO_MEMORY;
-    const enum err err = buf_append_format(json, "%s\n", text);
-    free(text);
+    const size_t before = json->len;
+    TRY(json_append_lines(json, object));
+    const enum err err = buf_append_text(json, "\n");
+    if (err != ERR_OK)
+        json->len = before;
     return err;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/json_reader.h"
+
 enum cli_exit cli_exit_of(enum err code)
 {
     if (code == ERR_USAGE || code == ERR_CONFIG)
@@ -81,12 +83,10 @@ enum err cli_read_file(const char *path, size_t max_len, struct buf *out, struct
 
 enum err cli_print_json(const json_t *json)
 {
-    /* In ASCII: the same JSON, and nothing in it that a terminal obeys. */
-    char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-    if (text == NULL)
-        return ERR_NO_MEMORY;
-    puts(text);
-    free(text);
+    CLEANUP(buf_free) struct buf text = {0};
+    TRY(json_append_lines(&text, json));
+    fwrite(text.ptr, 1, text.len, stdout);
+    putchar('\n');
     return ERR_OK;
 }
 
