@@ -345,9 +345,10 @@ class Flood(WithEnclave):
         refusals = len(self.records("release.refused"))
         self.assertGreaterEqual(refusals, 60)
         self.assertIn(self.store.log().count(" ev=release.put_off "), range(1, refusals - 58))
+        self.granted(self.fetch(module=neighbour))  # nothing of its parent's is in its way
         relay = self.relay()
-        run = self.fetch(module=neighbour, verifier=relay.url, timeout_s=1)
-        self.denied(run, "unreachable", 3)  # a new enclave id is no new account
+        run = self.fetch(module=flooder, verifier=relay.url, timeout_s=1)
+        self.denied(run, "unreachable", 3)
         self.assertIn("the verifier says too_fast", run.stderr.decode())
         connection = http.client.HTTPConnection(self.store.ready["listen"], timeout=30)
         connection.request("POST", "/v1/release", relay.requests[0],

@@ -294,6 +294,12 @@ SQLITE_TEST(wrong_tampered_schema, fixture_make)
     fixture_close(f);
     tamper(f, "ANALYZE"); /* what an administrator may well do */
     ck_ok(fixture_open(f));
+    fixture_close(f);
+    tamper(f, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage ="
+              " (SELECT rootpage FROM sqlite_schema WHERE name = 'redeemed')"
+              " WHERE name = 'quota_use'");
+    ck_err(fixture_open(f), ERR_STORE_TAMPERED);
+    demand_words(f, "see what shares its pages with quota_use");
 #undef REWRITE
 }
 

@@ -1,6 +1,6 @@
-/* Strict DER (X.690 section 10) for what certificates are made of, so that OpenSSL, which
- * takes BER, never reads two encodings of one thing: definite lengths in their shortest
- * form, at most 65,535 bytes, and nothing between or behind the elements.
+/* Strict DER (X.690 section 10) for what certificates are made of, because OpenSSL takes
+ * BER.  The order within a set and the characters of strings are not looked at.  Definite lengths
+ * in their shortest form, at most 65,535 bytes, and nothing between or behind the elements.
  *
  * Pure; trusts nothing.  Every function is true where the bytes have the form and all of
  * them belong to it. */

@@ -23,7 +23,7 @@ static enum err status_run(const struct cli_args *args, struct fault *fault)
         {"challenges given", "counters.challenges"},
         {"releases granted", "counters.granted"},
         {"releases refused", "counters.refused"},
-        {"put off undecided", "counters.put_off"},
+        {"put off", "counters.put_off"},
         {"rejected unread", "counters.rejected"},
     };
     CLEANUP(api_free) struct api api = {0};

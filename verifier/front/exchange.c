@@ -216,6 +216,8 @@ static bool is_whole(struct MHD_Connection *connection, const struct guard_head 
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     const char *target = head->method + strlen(head->method) + 1; /* behind the space */
+    if (head->version[0] == '\0')                                 /* HTTP/0.9: not a view */
+        return false;
     if (target + strlen(head->target) + 1 != head->version)
         return false;
     const char *line = head->version + strlen(head->version) + 2; /* behind CR LF */
@@ -261,7 +263,9 @@ static enum err read_token(struct bytes authorization, struct exchange *x, struc
 }
 
 /* libmicrohttpd gives a connection's memory back as it is, and the header lies in it: the
- * token's digits are wiped where it has them, once they are read or refused. */
+ * token's digits are wiped where it has them, once they are read or refused.  Not so where
+ * it shows no such field: of a head that it refused or never had whole, of one with a folded
+ * line or a name that is no token, of a request that came behind a refused one. */
 static void wipe_authorization(const struct guard_head *head)
 {
     static const char name[] = "Authorization";

@@ -30,8 +30,8 @@ struct refusals_place {
     uint64_t wait_ms; /* not admitted: until one will be */
     uint8_t instance[SHA256_LEN];
 };
-/* Before a decision.  Where `admitted`, refusals_settle must follow.  `now_ms` is the clock
- * that decides; one that is set back makes nobody wait longer.  Thread-safe.  ERR_CRYPTO. */
+/* Before a refusal is recorded.  Where `admitted`, refusals_settle must follow.  `now_ms` is the
+ * clock that decides; one that is set back makes nobody wait longer.  Thread-safe.  ERR_CRYPTO. */
 MUST_CHECK enum err refusals_admit(struct refusals *refusals, struct bytes module_id,
                                    uint64_t now_ms, struct refusals_place *out);
 

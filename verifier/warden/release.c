@@ -23,7 +23,7 @@ struct release {
     struct bytes application;
     struct wrap_recipient *recipient;
     struct verified_doc *doc;      /* V3; nothing below exists without it */
-    struct refusals_place place;   /* V4 */
+    struct refusals_place place;   /* V5, of a refusal */
     struct policy_verdict verdict; /* V5 */
     /* For the record: the image@version that granted each, or "". */
     char build[PROTOCOL_SECRETS_MAX][PROTOCOL_BUILD_MAX + 1];
@@ -76,24 +76,6 @@ static enum err verify_document(struct release *r, struct fault *fault)
 {
     return attest_verify(r->warden->trust, r->request->document, ATTDOC_ENCLAVE, (int64_t)r->now_ms,
                          &r->doc, NULL, fault);
-}
-
-/* V4: whoever has a genuine enclave can have it refused, and each refusal is a record for
- * good.  What is put off is not decided: no record, and the challenge is as good as before.
- * It can only be the caller's own parent instance, which could hold every request back. */
-static enum err admit_instance(struct release *r, struct fault *fault)
-{
-    struct refusals *refusals = r->warden->refusals;
-    const struct bytes module_id = verified_doc_fields(r->doc)->module_id;
-
-    TRY(refusals_admit(refusals, module_id, r->now_ms, &r->place));
-    if (r->place.admitted)
-        return ERR_OK;
-    const unsigned wait_s = (unsigned)((r->place.wait_ms + 999) / 1000);
-    fault_set(fault_at(fault, FAULT_NO_OFFSET, "module_id"), ERR_TOO_FAST,
-              "enclaves of this instance were refused too often; ask again in %u s", wait_s);
-    fault->retry_after_s = wait_s;
-    return ERR_TOO_FAST;
 }
 
 /* V4: a sanity bound; freshness is the challenge's job. */
@@ -188,15 +170,15 @@ static void describe_items(const struct release *r, struct audit_event *event,
 
 #define RECORD_DETAIL_MAX (sizeof((struct fault){0}.detail) + 96)
 
-/* The first record after requests were put off says how many: nothing else does for good. */
+/* The first refusal after some were put off says how many: nothing else does for good. */
 static void add_put_off(const struct release *r, const char *detail, char out[RECORD_DETAIL_MAX])
 {
     const unsigned long long put_off = r->place.put_off;
     if (put_off == 0)
         snprintf(out, RECORD_DETAIL_MAX, "%s", detail);
     else
-        snprintf(out, RECORD_DETAIL_MAX, "%s%srequests of this instance put off before: %llu",
-                 detail, detail[0] == '\0' ? "" : "; ", put_off);
+        snprintf(out, RECORD_DETAIL_MAX, "%s; requests of this instance put off before: %llu",
+                 detail, put_off);
 }
 
 /* The record of what was decided; `code` is ERR_OK for a grant. */
@@ -226,11 +208,9 @@ static enum err record_decision(struct release *r, enum err code, const char *de
                                 struct fault *fault)
 {
     char decided_detail[RECORD_DETAIL_MAX];
-    char over_detail[RECORD_DETAIL_MAX];
     add_put_off(r, detail, decided_detail);
-    add_put_off(r, "", over_detail);
     const struct audit_event decided = describe(r, code, decided_detail, REASON_GRANTED);
-    const struct audit_event over = describe(r, ERR_REFUSED, over_detail, REASON_OVER_QUOTA);
+    const struct audit_event over = describe(r, ERR_REFUSED, "", REASON_OVER_QUOTA);
     const struct ledger_decision decision = {
         .revision = r->revision,
         .challenge = verified_doc_fields(r->doc)->nonce.value,
@@ -242,6 +222,24 @@ static enum err record_decision(struct release *r, enum err code, const char *de
     };
     store_outcome_free(&r->outcome);
     return ledger_commit_decision(r->warden->ledger, &decision, &r->outcome, &r->sequence, fault);
+}
+
+/* Whoever has a genuine enclave can have it refused, and each refusal is a record for good.
+ * A refusal that is put off is none: no record, and the challenge is as good as before.
+ * Grants never come here, so that an instance's other enclaves lose nothing by it. */
+static enum err admit_refusal(struct release *r, struct fault *fault)
+{
+    struct refusals *refusals = r->warden->refusals;
+    const struct bytes module_id = verified_doc_fields(r->doc)->module_id;
+
+    TRY(refusals_admit(refusals, module_id, r->now_ms, &r->place));
+    if (r->place.admitted)
+        return ERR_OK;
+    const unsigned wait_s = (unsigned)((r->place.wait_ms + 999) / 1000);
+    fault_set(fault_at(fault, FAULT_NO_OFFSET, "module_id"), ERR_TOO_FAST,
+              "enclaves of this instance were refused too often; ask again in %u s", wait_s);
+    fault->retry_after_s = wait_s;
+    return ERR_TOO_FAST;
 }
 
 /* V4 to V6: decided, recorded once, and decided again where the policy moved between. */
@@ -257,6 +255,8 @@ static enum err decide_and_record(struct release *r, struct fault *fault)
         /* What is our own failure is no decision about the document. */
         if (code != ERR_OK && err_class(code) != ERR_CLASS_DENIED)
             return code;
+        if (code != ERR_OK && !r->place.admitted)
+            TRY(admit_refusal(r, fault));
         const enum err recorded = record_decision(r, code, fault->detail, &conflict);
         if (recorded == ERR_OK && code == ERR_OK && r->outcome.over_quota)
             return fault_set(fault, ERR_REFUSED, "%s", policy_reason_name(REASON_OVER_QUOTA));
@@ -333,7 +333,6 @@ static enum err release_steps(struct release *r, struct buf *body, struct fault 
     TRY(read_document(r, fault));     /* V1 */
     TRY(check_binding(r, fault));     /* V2 */
     TRY(verify_document(r, fault));   /* V3 */
-    TRY(admit_instance(r, fault));    /* V4 */
     TRY(decide_and_record(r, fault)); /* V4, V5, V6 */
     return answer_release(r, body);   /* V7 */
 }
@@ -373,12 +372,14 @@ static void log_outcome(const struct release *r, enum err err, const struct faul
                   peer, digest, (unsigned long long)r->sequence);
         return;
     }
-    atomic_fetch_add(&w->refused, 1);
-    log_fault(err_class(err) == ERR_CLASS_DENIED ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
-              "release.refused", fault, "req=%s peer=%s doc=%s", id, peer, digest);
+    if (r->sequence != 0)
+        atomic_fetch_add(&w->refused, 1);
+    const bool ours = err_class(err) != ERR_CLASS_DENIED && err_class(err) != ERR_CLASS_CONFLICT;
+    log_fault(ours ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "release.refused", fault,
+              "req=%s peer=%s doc=%s", id, peer, digest);
 }
 
-/* What becomes of the refusal that was set aside in V4. */
+/* What becomes of the refusal that was set aside. */
 static enum refusals_outcome outcome_of(const struct release *r, enum err err)
 {
     if (r->sequence == 0)

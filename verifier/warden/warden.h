@@ -43,7 +43,7 @@ struct warden {
     _Atomic uint64_t challenges;
     _Atomic uint64_t granted;
     _Atomic uint64_t refused;          /* past V3: recorded */
-    _Atomic uint64_t put_off;          /* past V3, and not decided: refusals.h */
+    _Atomic uint64_t put_off;          /* past V3: would be refused: refusals.h */
     _Atomic uint64_t rejected;         /* before: counted here alone */
     _Atomic uint64_t rejects_logged_s; /* the second in which ... */
     _Atomic uint64_t rejects_logged;   /* ... so many were logged */
