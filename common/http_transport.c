@@ -14,6 +14,8 @@
 
 #include <linux/vm_sockets.h>
 
+#include "fd_cleanup.h"
+
 static enum err now_ms(int64_t *out)
 {
     struct timespec ts;
@@ -118,17 +120,11 @@ enum http_io http_transport_read(struct http_transport *transport, uint8_t *to, 
     return io;
 }
 
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
-
 /* A connected socket; `*out` is the caller's. */
 static enum err connect_address(const struct sockaddr *address, socklen_t len, int64_t deadline_ms,
                                 int *out, struct fault *fault)
 {
-    CLEANUP(close_fd)
+    CLEANUP(fd_close)
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         FAIL(fault, ERR_UNREACHABLE, "no socket: %s", strerror(errno));
@@ -265,6 +261,6 @@ void http_transport_free(struct http_transport *transport)
     if (transport == NULL)
         return;
     http_tls_free(transport->tls);
-    close_fd(&transport->fd);
+    fd_close(&transport->fd);
     free(transport);
 }

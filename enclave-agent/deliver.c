@@ -12,14 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATH_TEXT_MAX 4096
+#include "common/fd_cleanup.h"
 
-static void fd_close(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
+#define PATH_TEXT_MAX 4096
 
 void deliver_variable(const char *name, char out[static DELIVER_VARIABLE_MAX])
 {

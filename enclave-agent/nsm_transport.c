@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/fd_cleanup.h"
 #include "common/openssl_cleanup.h"
 #include "nsm.h"
 
@@ -112,9 +113,7 @@ enum err nsm_open(const char *where, struct nsm *out, struct fault *fault)
 
 void nsm_close(struct nsm *nsm)
 {
-    if (nsm->fd >= 0)
-        close(nsm->fd);
-    nsm->fd = -1;
+    fd_close(&nsm->fd);
 }
 
 /* Replies hold the randomness that keys are made with. */

@@ -3,14 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "common/fd_cleanup.h"
 #include "common/nearest.h"
 #include "settings.h"
-
-static void fd_close(const int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 enum err settings_read_file(const char *path, size_t max_len, struct buf *out, struct fault *fault)
 {

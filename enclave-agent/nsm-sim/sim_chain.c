@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/fd_cleanup.h"
 #include "common/openssl_cleanup.h"
 
 #define ROOT_CERT "root.pem"
@@ -24,12 +25,6 @@ struct sim_chain {
     struct mkdoc_chain_spec spec;
     struct mkdoc_chain current; /* empty until the first document */
 };
-
-static void fd_close(const int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 /* Unbuffered: a BIO on the descriptor leaves no copy of the key in stdio's memory. */
 static enum err write_key(int dir, EVP_PKEY *key, struct fault *fault)

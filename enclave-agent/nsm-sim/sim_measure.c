@@ -6,13 +6,8 @@
 #include <unistd.h>
 
 #include "common/codec.h"
+#include "common/fd_cleanup.h"
 #include "common/openssl_cleanup.h"
-
-static void fd_close(const int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 enum err sim_measure_file(const char *path, uint8_t digest[static SHA384_LEN], struct fault *fault)
 {

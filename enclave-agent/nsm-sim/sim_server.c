@@ -11,19 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/fd_cleanup.h"
+
 enum { SLOT_SIGNALS, SLOT_LISTENER, SLOT_CLIENTS };
 
 struct clients {
     struct pollfd fds[SLOT_CLIENTS + SIM_CLIENTS_MAX];
     size_t count; /* slots in use */
 };
-
-static void fd_close(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
 
 int64_t sim_server_now_ms(void)
 {

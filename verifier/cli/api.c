@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/codec.h"
+#include "common/fd_cleanup.h"
 #include "common/json_reader.h"
 #include "common/protocol.h"
 #include "verifier/config.h"
@@ -45,12 +45,6 @@ enum err api_state(const struct cli_args *args, char state[static API_PATH_SIZE]
     return ERR_OK;
 }
 
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
-
 /* Exactly the digits, and at most a line's end after them. */
 static enum err check_token(struct secret *token, const char *where, struct fault *fault)
 {
@@ -68,7 +62,7 @@ static enum err check_token(struct secret *token, const char *where, struct faul
 static enum err token_from_file(const char *path, bool named, struct secret **out,
                                 struct fault *fault)
 {
-    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && !named)
         FAIL(fault, ERR_USAGE,
              "no token: give --token-file FILE, VOUCHSAFE_TOKEN or --state DIR (%s: %s)", path,

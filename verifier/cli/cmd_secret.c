@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "common/fd_cleanup.h"
 #include "common/openssl_cleanup.h"
 #include "common/protocol.h"
 #include "common/wrap.h"
@@ -16,19 +17,14 @@
 
 /* ---- the value ---- */
 
-static void close_file(const int *fd)
-{
-    if (*fd > STDIN_FILENO)
-        close(*fd);
-}
-
 /* As it is, to its last byte: whether a newline at the end belongs to it, only the
  * program that uses it knows. */
 static enum err read_value(const char *path, struct secret **out, struct fault *fault)
 {
     const bool from_stdin = strcmp(path, "-") == 0;
     const char *name = from_stdin ? "standard input" : path;
-    CLEANUP(close_file) int fd = from_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP(fd_close) int opened = from_stdin ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = from_stdin ? STDIN_FILENO : opened;
     CLEANUP(secret_freep) struct secret *value = NULL;
     if (fd < 0)
         FAIL(fault, ERR_FILE, "%s: %s", name, strerror(errno));

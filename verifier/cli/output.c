@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/fd_cleanup.h"
 #include "common/json_reader.h"
 
 enum cli_exit cli_exit_of(enum err code)
@@ -46,22 +47,14 @@ enum cli_exit cli_fail(enum err code, const struct fault *fault)
     return cli_exit_of(code);
 }
 
-static void close_file(const int *fd)
-{
-    if (*fd > STDIN_FILENO)
-        close(*fd);
-}
-
 enum err cli_read_file(const char *path, size_t max_len, struct buf *out, struct fault *fault)
 {
     const bool from_stdin = strcmp(path, "-") == 0;
     const char *name = from_stdin ? "standard input" : path;
-    CLEANUP(close_file) int fd = STDIN_FILENO;
-    if (!from_stdin) {
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            FAIL(fault, ERR_FILE, "%s: %s", name, strerror(errno));
-    }
+    CLEANUP(fd_close) int opened = from_stdin ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = from_stdin ? STDIN_FILENO : opened;
+    if (fd < 0)
+        FAIL(fault, ERR_FILE, "%s: %s", name, strerror(errno));
     CLEANUP(buf_free) struct buf content = {0};
     while (content.len < max_len) {
         const size_t left = max_len - content.len;

@@ -9,15 +9,9 @@
 #include <unistd.h>
 
 #include "common/codec.h"
+#include "common/fd_cleanup.h"
 
 #define BACKLOG 1024 /* the kernel cuts it to net.core.somaxconn */
-
-static void fd_close(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
 
 static void addrinfo_free(struct addrinfo **list)
 {

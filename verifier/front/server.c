@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/fd_cleanup.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "exchange.h"
@@ -27,12 +28,6 @@ struct server {
     pthread_t starter;
     char said[160]; /* libmicrohttpd's first complaint to who starts it */
 };
-
-static void fd_close(const int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 /* A whole file with a NUL at its end. */
 static enum err load_pem(const char *path, struct secret **out, struct fault *fault)

@@ -7,11 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void fd_close(const int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
+#include "common/fd_cleanup.h"
 
 /* The owner first: a file of somebody else's is no key of ours whatever its mode. */
 static enum err check_file(const char *what, const char *path, int fd, mode_t forbidden,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "challenge.h"
+#include "common/fd_cleanup.h"
 #include "common/log.h"
 #include "ledger_internal.h"
 #include "refusals.h"
@@ -183,8 +184,7 @@ void warden_free(struct warden *w)
     ledger_free(w->ledger);
     keyring_free(w->keyring);
     store_close(w->store);
-    if (w->lock_fd >= 0)
-        close(w->lock_fd);
+    fd_close(&w->lock_fd);
     free(w);
 }
 
