@@ -1,6 +1,6 @@
 /* The NSM's requests and replies: against the simulator's own functions, and replies
  * written by hand, each wrong in one way. */
-#include "unit.h"
+#include "hex.h"
 
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -8,7 +8,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/codec.h"
 #include "common/cose_sign1.h"
 #include "enclave-agent/nsm-sim/sim_nsm.h"
 #include "enclave-agent/nsm.h"
@@ -18,14 +17,6 @@
 
 static struct fault fault;
 
-static void from_hex(const char *hex, struct buf *out)
-{
-    const size_t len = strlen(hex) / 2;
-    ck_ok(buf_reserve(out, len + 1));
-    ck_ok(hex_decode(bytes_of_text(hex), out->ptr + out->len, len));
-    out->len += len;
-}
-
 static void fill(struct buf *out, size_t len, uint8_t value)
 {
     ck_ok(buf_reserve(out, len));
@@ -33,28 +24,22 @@ static void fill(struct buf *out, size_t len, uint8_t value)
     out->len += len;
 }
 
-static void ck_hex(const struct buf *found, const char *hex)
-{
-    CLEANUP(buf_free) struct buf expected = {0};
-    from_hex(hex, &expected);
-    ck_assert(bytes_equal(bytes_of_buf(found), bytes_of_buf(&expected)));
-}
-
 /* The bytes that aws-nitro-enclaves-nsm-api makes. */
 START_TEST(valid_requests)
 {
     CLEANUP(buf_free) struct buf random = {0};
     ck_ok(nsm_request_random(&random));
-    ck_hex(&random, "6947657452616e646f6d");
+    ck_hex(bytes_of_buf(&random), "6947657452616e646f6d");
     CLEANUP(buf_free) struct buf pcr = {0};
     ck_ok(nsm_request_pcr(16, &pcr));
-    ck_hex(&pcr, "a16b4465736372696265504352a165696e64657810");
+    ck_hex(bytes_of_buf(&pcr), "a16b4465736372696265504352a165696e64657810");
     CLEANUP(buf_free) struct buf document = {0};
     const struct nsm_question question = {
         .user_data = bytes_of("u", 1), .nonce = bytes_of("nn", 2), .public_key = bytes_of("k", 1)};
     ck_ok(nsm_request_document(&question, &document));
-    ck_hex(&document, "a16b4174746573746174696f6ea369757365725f646174614175656e6f6e6365426e6e"
-                      "6a7075626c69635f6b6579416b");
+    ck_hex(bytes_of_buf(&document),
+           "a16b4174746573746174696f6ea369757365725f646174614175656e6f6e6365426e6e"
+           "6a7075626c69635f6b6579416b");
 }
 END_TEST
 

@@ -3,12 +3,11 @@
  * The expected bytes and hashes were made apart from this code, with Python: heads of CBOR
  * put together by hand (major type << 5 | argument), byte strings counting up from a first
  * byte, hashlib.sha384 over b"vouchsafe/1 audit" | previous | record. */
-#include "unit.h"
+#include "hex.h"
 
 #include <stdio.h>
 
 #include "common/audit_record.h"
-#include "common/codec.h"
 #include "common/receipt.h"
 
 #define TIME  "021b000001a1ee565e7b" /* 1795000000123 */
@@ -55,21 +54,6 @@ static void fill(uint8_t *out, size_t len, unsigned first)
 {
     for (size_t i = 0; i < len; i++)
         out[i] = (uint8_t)(first + i);
-}
-
-static void from_hex(const char *hex, struct buf *out)
-{
-    const size_t len = strlen(hex) / 2;
-    ck_ok(buf_reserve(out, len + 1));
-    ck_ok(hex_decode(bytes_of_text(hex), out->ptr + out->len, len));
-    out->len += len;
-}
-
-static void expect_hex(struct bytes got, const char *hex)
-{
-    CLEANUP(buf_free) struct buf text = {0};
-    ck_ok(hex_append(&text, got));
-    ck_assert_str_eq(buf_text(&text), hex);
 }
 
 /* Everything a record can say. */
@@ -126,7 +110,7 @@ START_TEST(valid_bytes)
     make_full(&full);
     CLEANUP(buf_free) struct buf record = {0};
     ck_ok(audit_record_append(&full.event, 300, &record));
-    expect_hex(bytes_of_buf(&record), FULL);
+    ck_hex(bytes_of_buf(&record), FULL);
 
     /* NULL and empty members are left out; it appends. */
     const struct audit_event small = {
@@ -134,7 +118,7 @@ START_TEST(valid_bytes)
     CLEANUP(buf_free) struct buf two = {0};
     ck_ok(buf_append_text(&two, "x"));
     ck_ok(audit_record_append(&small, 1, &two));
-    expect_hex(bytes_of_buf(&two), "78" SMALL);
+    ck_hex(bytes_of_buf(&two), "78" SMALL);
 }
 END_TEST
 
@@ -311,11 +295,11 @@ START_TEST(valid_chain)
     from_hex(SMALL, &small);
     from_hex(FULL, &full);
     ck_ok(audit_chain_first(store_id, hash));
-    expect_hex(bytes_of(hash, sizeof hash), HASH_0);
+    ck_hex(bytes_of(hash, sizeof hash), HASH_0);
     ck_ok(audit_chain_next(hash, bytes_of_buf(&small), hash)); /* in place */
-    expect_hex(bytes_of(hash, sizeof hash), HASH_1);
+    ck_hex(bytes_of(hash, sizeof hash), HASH_1);
     ck_ok(audit_chain_next(hash, bytes_of_buf(&full), hash));
-    expect_hex(bytes_of(hash, sizeof hash), HASH_2);
+    ck_hex(bytes_of(hash, sizeof hash), HASH_2);
 }
 END_TEST
 
@@ -333,7 +317,7 @@ START_TEST(valid_checkpoint)
     memcpy(c.hash, hash.ptr, sizeof c.hash);
     fill(c.store_id, sizeof c.store_id, 0x30);
     ck_ok(audit_checkpoint_append(&c, &payload));
-    expect_hex(bytes_of_buf(&payload), CHECKPOINT);
+    ck_hex(bytes_of_buf(&payload), CHECKPOINT);
     ck_ok(audit_checkpoint_parse(bytes_of_buf(&payload), &back, &fault));
     ck_assert_mem_eq(back.store_id, c.store_id, sizeof c.store_id);
     ck_assert_mem_eq(back.hash, c.hash, sizeof c.hash);

@@ -1,6 +1,6 @@
 /* What the master key becomes: derivation and MACs, seals, the server's own keys. */
 #define _GNU_SOURCE /* memmem */
-#include "unit.h"
+#include "hex.h"
 
 #include "common/codec.h"
 #include "verifier/keyring/keyring.h"
@@ -34,14 +34,6 @@ static struct keyring *open_keyring(uint8_t first_of_master, uint8_t first_of_st
 static struct keyring *default_keyring(void)
 {
     return open_keyring(0x01, 0xa0, 1);
-}
-
-static void from_hex(const char *text, struct buf *out)
-{
-    const size_t len = strlen(text) / 2;
-    ck_ok(buf_reserve(out, len));
-    ck_ok(hex_decode(bytes_of_text(text), out->ptr + out->len, len));
-    out->len += len;
 }
 
 static void ck_mac(const uint8_t *mac, const char *expected)

@@ -1,21 +1,12 @@
 /* The messages between front and warden: strict both ways, one form each. */
-#include "unit.h"
+#include "hex.h"
 
 #include <stdio.h>
 
 #include "common/cbor_writer.h"
-#include "common/codec.h"
 #include "verifier/warden/message.h"
 
 static struct fault fault;
-
-static void from_hex(const char *hex, struct buf *out)
-{
-    const size_t len = strlen(hex) / 2;
-    ck_ok(buf_reserve(out, len + 1));
-    ck_ok(hex_decode(bytes_of_text(hex), out->ptr, len));
-    out->len = len;
-}
 
 static const uint8_t token[WARDEN_TOKEN_LEN] = {1, 2, 3};
 static const uint8_t map_bytes[] = {0xa2, 0x61, 'b', 0x61, '1', 0x62, 'a', 'a', 0x60};

@@ -2,24 +2,13 @@
  *
  * The expected bytes were made apart from this code, with Python: hashlib for SHA-256
  * and heads of CBOR put together by hand (major type << 5 | argument). */
-#include "unit.h"
+#include "hex.h"
 
 #include <stdio.h>
 
-#include "common/codec.h"
 #include "common/protocol.h"
 
 static struct fault fault;
-
-static void ck_hex(const struct buf *got, const char *hex)
-{
-    uint8_t expected[1024];
-    const size_t len = strlen(hex) / 2;
-    ck_assert_uint_le(len, sizeof expected);
-    ck_ok(hex_decode(bytes_of_text(hex), expected, len));
-    ck_assert_uint_eq(got->len, len);
-    ck_assert_mem_eq(got->ptr, expected, len);
-}
 
 static void ck_text(const struct buf *got, const char *text)
 {
@@ -162,7 +151,7 @@ START_TEST(valid_request_text)
     ck_ok(buf_reserve(&hash, SHA256_LEN));
     ck_ok(digest_sha256(bytes_of_buf(&text), hash.ptr));
     hash.len = SHA256_LEN;
-    ck_hex(&hash, "6edd8e9372d726b0837f3562156fbaee0978f645303e0be8dbbeddec3c169b12");
+    ck_hex(bytes_of_buf(&hash), "6edd8e9372d726b0837f3562156fbaee0978f645303e0be8dbbeddec3c169b12");
 }
 END_TEST
 
@@ -178,7 +167,7 @@ START_TEST(valid_user_data)
     sample_wanted(&list);
     CLEANUP(buf_free) struct buf out = {0};
     ck_ok(protocol_user_data(&list, bytes_of_text("app"), &out));
-    ck_hex(&out, SAMPLE_USER_DATA);
+    ck_hex(bytes_of_buf(&out), SAMPLE_USER_DATA);
     fault = (struct fault)FAULT_NONE;
     struct bytes application;
     ck_ok(protocol_user_data_check(&list, bytes_of_buf(&out), &application, &fault));
@@ -255,15 +244,17 @@ START_TEST(valid_aads)
     /* 85, 70|"vouchsafe/1 wrap", 6b|"hpke-x25519", 5830|digest, 67|"db/main", 07 */
     CLEANUP(buf_free) struct buf aad = {0};
     ck_ok(protocol_wrap_aad("hpke-x25519", digest, "db/main", 7, &aad));
-    ck_hex(&aad, "8570766f756368736166652f3120777261706b68706b652d783235353139"
-                 "5830000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-                 "202122232425262728292a2b2c2d2e2f6764622f6d61696e07");
+    ck_hex(bytes_of_buf(&aad),
+           "8570766f756368736166652f3120777261706b68706b652d783235353139"
+           "5830000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+           "202122232425262728292a2b2c2d2e2f6764622f6d61696e07");
     /* 85, 6f|"vouchsafe/1 put", 50|store id, 67|"db/main", 19012c, 5820|challenge */
     CLEANUP(buf_free) struct buf put = {0};
     ck_ok(protocol_put_aad(store_id, "db/main", 300, challenge, &put));
-    ck_hex(&put, "856f766f756368736166652f312070757450a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"
-                 "6764622f6d61696e19012c"
-                 "5820000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    ck_hex(bytes_of_buf(&put),
+           "856f766f756368736166652f312070757450a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"
+           "6764622f6d61696e19012c"
+           "5820000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
 }
 END_TEST
 

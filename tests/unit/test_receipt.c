@@ -3,7 +3,7 @@
  * The expected bytes were made apart from this code, with Python: heads of CBOR put
  * together by hand (major type << 5 | argument), byte strings counting up from a
  * first byte, the receipt key's point is P-256's base point. */
-#include "unit.h"
+#include "hex.h"
 
 #include <stdio.h>
 
@@ -37,14 +37,6 @@ static void fill(uint8_t *out, size_t len, unsigned first)
 {
     for (size_t i = 0; i < len; i++)
         out[i] = (uint8_t)(first + i);
-}
-
-static void from_hex(const char *hex, struct buf *out)
-{
-    const size_t len = strlen(hex) / 2;
-    ck_ok(buf_reserve(out, len + 1));
-    ck_ok(hex_decode(bytes_of_text(hex), out->ptr, len));
-    out->len = len;
 }
 
 static void sample_receipt(struct receipt *r)

@@ -8,9 +8,8 @@
 #include <openssl/x509.h>
 
 #include "common/cbor_reader.h"
-#include "common/codec.h"
 #include "common/cose_sign1.h"
-#include "unit.h"
+#include "hex.h"
 
 #define MODULE "i-0e7a38c68f4acde83-enc019d88dad36ca2ab"
 #define NOW_MS INT64_C(1780000000000)
@@ -55,14 +54,6 @@ static void setup(void)
     sim_nsm_init(&nsm, MODULE, chain);
 }
 
-static void unhex(const char *hex, struct buf *out)
-{
-    const size_t len = strlen(hex) / 2;
-    ck_ok(buf_reserve(out, len));
-    ck_ok(hex_decode(bytes_of_text(hex), out->ptr + out->len, len));
-    out->len += len;
-}
-
 static void ask_bytes(struct bytes request, struct buf *reply)
 {
     reply->len = 0;
@@ -74,7 +65,7 @@ static void ask_bytes(struct bytes request, struct buf *reply)
 static void ask(const char *hex, struct buf *reply)
 {
     CLEANUP(buf_free) struct buf request = {0};
-    unhex(hex, &request);
+    from_hex(hex, &request);
     ask_bytes(bytes_of_buf(&request), reply);
 }
 
@@ -102,7 +93,7 @@ static void ask_exact(const char *hex, const char *expected_hex)
     CLEANUP(buf_free) struct buf reply = {0};
     CLEANUP(buf_free) struct buf expected = {0};
     ask(hex, &reply);
-    unhex(expected_hex, &expected);
+    from_hex(expected_hex, &expected);
     ck_assert_uint_eq(reply.len, expected.len);
     ck_assert_mem_eq(reply.ptr, expected.ptr, expected.len);
 }
@@ -330,7 +321,7 @@ START_TEST(long_request)
     setup();
     CLEANUP(buf_free) struct buf reply = {0};
     CLEANUP(buf_free) struct buf request = {0};
-    unhex(EXTEND_PCR "10" T_DATA "59", &request);
+    from_hex(EXTEND_PCR "10" T_DATA "59", &request);
     const size_t len = SIM_REQUEST_MAX - request.len - 2;
     ck_ok(buf_append(&request, bytes_of((uint8_t[]){(uint8_t)(len >> 8), (uint8_t)len}, 2)));
     ck_ok(buf_reserve(&request, len + 1));
@@ -401,8 +392,8 @@ END_TEST
 static void ask_optional(const char *member, size_t len, struct buf *reply)
 {
     CLEANUP(buf_free) struct buf request = {0};
-    unhex(ATTESTATION "a1", &request);
-    unhex(member, &request);
+    from_hex(ATTESTATION "a1", &request);
+    from_hex(member, &request);
     ck_ok(buf_append(&request, bytes_of((uint8_t[]){0x59, (uint8_t)(len >> 8), (uint8_t)len}, 3)));
     ck_ok(buf_reserve(&request, len));
     memset(request.ptr + request.len, 'x', len);
@@ -473,7 +464,7 @@ START_TEST(junk_mutations)
         CLEANUP(buf_free) struct buf request = {0};
         CLEANUP(buf_free) struct buf reply = {0};
         struct cbor_reader r;
-        unhex(requests[i % ARRAY_LEN(requests)], &request);
+        from_hex(requests[i % ARRAY_LEN(requests)], &request);
         mutate(&request, &state);
         ask_bytes(bytes_of_buf(&request), &reply);
         cbor_reader_init(&r, bytes_of_buf(&reply), 0, "reply", NULL);
