@@ -211,11 +211,7 @@ static void make_foreign(const struct subject *s, const struct mkdoc_chain *base
                          struct mkdoc_chain *out)
 {
     struct mkdoc_chain_spec spec;
-    char module_id[128];
-    const struct part *id = map_find(&s->map, PART_TEXT, FIELD_MODULE_ID, 0);
-    snprintf(module_id, sizeof module_id, "%.*s", (int)id->len,
-             (const char *)s->document.ptr + id->at);
-    mkdoc_chain_defaults(&spec, s->now_ms, module_id, "eu-west-1");
+    subject_chain_spec(s, &spec);
     if (keep == 0)
         MUST(mkdoc_chain_make(&spec, out));
     else

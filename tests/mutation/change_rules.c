@@ -202,11 +202,7 @@ void break_rules(struct run *run, const struct task *task)
     struct forge f = {.run = run, .s = s, .signer = &s->chain, .group = task->what};
     struct draft d;
     struct mkdoc_chain_spec spec;
-    char module_id[128];
-    const struct part *id = map_find(&s->map, PART_TEXT, FIELD_MODULE_ID, 0);
-    snprintf(module_id, sizeof module_id, "%.*s", (int)id->len,
-             (const char *)s->document.ptr + id->at);
-    mkdoc_chain_defaults(&spec, s->now_ms, module_id, "eu-west-1");
+    subject_chain_spec(s, &spec);
     draft_of(s, &d);
     size_t n = 0;
     for (size_t b = 0; b < ARRAY_LEN(breakages); b++) {

@@ -138,18 +138,23 @@ static void twin_payload(const struct subject *s, const struct mkdoc_chain *chai
     MUST(cbor_writer_finish(&w));
 }
 
+void subject_chain_spec(const struct subject *s, struct mkdoc_chain_spec *out)
+{
+    char module_id[128];
+    const struct part *id = map_find(&s->map, PART_TEXT, FIELD_MODULE_ID, 0);
+    snprintf(module_id, sizeof module_id, "%.*s", (int)id->len,
+             (const char *)s->document.ptr + id->at);
+    mkdoc_chain_defaults(out, s->now_ms, module_id, TWIN_REGION);
+}
+
 static void add_twin(struct subjects *all, const struct subject *s)
 {
     struct subject *twin = new_subject(all);
     struct mkdoc_chain_spec spec;
     CLEANUP(buf_free) struct buf payload = {0};
     CLEANUP(buf_free) struct buf pem = {0};
-    char module_id[128];
-    const struct part *id = map_find(&s->map, PART_TEXT, FIELD_MODULE_ID, 0);
-    snprintf(module_id, sizeof module_id, "%.*s", (int)id->len,
-             (const char *)s->document.ptr + id->at);
     snprintf(twin->name, sizeof twin->name, "twin of %.100s", s->name);
-    mkdoc_chain_defaults(&spec, s->now_ms, module_id, TWIN_REGION);
+    subject_chain_spec(s, &spec);
     MUST(mkdoc_chain_make(&spec, &twin->chain));
     MUST(mkdoc_root_pem(&twin->chain, &pem));
     MUST(attest_trust_new(buf_text(&pem), CACHE_ENTRIES, NULL, &twin->own, NULL));

@@ -35,6 +35,9 @@ struct subjects {
 void subjects_load(size_t most, struct subjects *out);
 void subjects_free(struct subjects *subjects);
 
+/* The names and windows of a test chain for this document, and no keys yet. */
+void subject_chain_spec(const struct subject *s, struct mkdoc_chain_spec *out);
+
 /* The DER of certificate `i` as map and chain count: the bundle, then the leaf. */
 struct bytes subject_cert(const struct subject *s, size_t i);
 /* "cabundle[1]" or "certificate" */
