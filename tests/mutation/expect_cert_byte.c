@@ -204,7 +204,7 @@ void expect_cert_byte(const struct byte_change *c, size_t i, size_t at, struct e
     }
     switch (part->kind) {
     case DER_HEAD:
-    case DER_EXT_CRITICAL:     /* X.690 section 11.1: TRUE is FF, and the default is not written */
+    case DER_EXT_CRITICAL:     /* TRUE is FF, and the default is not written: X.690 11.1, 11.5 */
     case DER_SIGNATURE_UNUSED: /* whole bytes: none */
     case DER_POINT:            /* off the curve */
         fails(&x, ERR_CERT_MALFORMED);
