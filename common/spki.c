@@ -24,13 +24,6 @@ const struct spki_form spki_x25519 = {NULL, {x25519_prefix, sizeof x25519_prefix
 const struct spki_form spki_p256 = {"P-256", {p256_prefix, sizeof p256_prefix}, 65};
 const struct spki_form spki_p384 = {"P-384", {p384_prefix, sizeof p384_prefix}, 97};
 
-/* What is left in OpenSSL's queue would be taken for a later failure of somebody else's. */
-static enum err failed(enum err err)
-{
-    ERR_clear_error();
-    return err;
-}
-
 bool spki_has_form(struct bytes spki, const struct spki_form *form)
 {
     return spki.len == form->prefix.len + form->point_len &&
@@ -57,9 +50,11 @@ static enum err curve_point_to_key(const char *group, struct bytes point, EVP_PK
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
     CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
     if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1)
-        return failed(ERR_CRYPTO);
-    if (EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-        return failed(ERR_MALFORMED);
+        return crypto_failed();
+    if (EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1) {
+        ERR_clear_error();
+        return ERR_MALFORMED;
+    }
     *out = TAKE(key);
     return ERR_OK;
 }
@@ -72,7 +67,7 @@ enum err spki_point_to_key(const char *group, struct bytes point, EVP_PKEY **out
         return ERR_MALFORMED;
     EVP_PKEY *key = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, point.ptr, point.len);
     if (key == NULL)
-        return failed(ERR_CRYPTO);
+        return crypto_failed();
     *out = key;
     return ERR_OK;
 }
@@ -90,6 +85,6 @@ enum err spki_append(const EVP_PKEY *key, struct buf *out)
     CLEANUP(openssl_freep) uint8_t *der = NULL;
     const int len = i2d_PUBKEY(key, &der);
     if (len <= 0)
-        return failed(ERR_CRYPTO);
+        return crypto_failed();
     return buf_append(out, bytes_of(der, (size_t)len));
 }
