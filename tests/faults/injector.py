@@ -3,7 +3,6 @@ import mmap
 import os
 import re
 import struct
-import sys
 
 SOURCE = os.environ.get("VOUCHSAFE_SOURCE",
                         os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))

@@ -15,7 +15,7 @@ import injector
 from injector import ALLOC, FILE, OPENSSL, SQLITE, SYSTEM, Injector, Memory, places
 
 sys.path.append(os.path.join(injector.SOURCE, "tests/e2e"))
-from enclave import AGENT, SECRET, VALUE, WithEnclave  # noqa: E402  pylint: disable=wrong-import-position
+from enclave import AGENT, VALUE, WithEnclave  # noqa: E402  pylint: disable=wrong-import-position
 from server import BINARY, TIMEOUT_S, clean_environment  # noqa: E402  pylint: disable=wrong-import-position
 
 FORMATS = ("hpke-x25519", "hpke-p256", "hpke-p384", "rsa-oaep-256")
