@@ -278,11 +278,12 @@ static enum err sig_structure_digest(const struct profile *p, struct bytes heade
 static enum err check_curve(const struct curve *curve, EVP_PKEY *key, struct fault *fault)
 {
     char group[64] = "";
+    ERR_clear_error();
     const bool is_ec = EVP_PKEY_is_a(key, "EC") == 1;
     if (is_ec && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 &&
         strcmp(group, curve->group) == 0)
         return ERR_OK;
-    ERR_clear_error();
+    TRY(crypto_own_fault());
     /* SIG-2 */
     FAIL(fault_at(fault, FAULT_NO_OFFSET, "cose.signature"), ERR_COSE_ALG,
          "the key is not an EC key on %s (%s)", curve->name, is_ec ? group : "not EC");
@@ -334,14 +335,13 @@ enum err cose_ecdsa_verify(enum cose_curve curve, EVP_PKEY *key, struct bytes di
     if (err != ERR_OK)
         FAIL(fault, err, "the signature could not be encoded");
     CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
-    if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1) {
-        ERR_clear_error();
-        FAIL(fault, ERR_CRYPTO, "the verification could not be set up");
-    }
+    if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1)
+        FAIL(fault, crypto_failed(), "the verification could not be set up");
+    ERR_clear_error();
     /* Negative results count as forged, too: OpenSSL returns one where the sum of
      * points is the point at infinity, which the signer can bring about. */
     if (EVP_PKEY_verify(ctx, der, der_len, digest.ptr, digest.len) != 1) { /* SIG-5 */
-        ERR_clear_error();
+        TRY(crypto_own_fault());
         FAIL(fault, ERR_SIGNATURE, "the ECDSA signature does not verify under the %s key", c->name);
     }
     return ERR_OK;
@@ -418,13 +418,10 @@ enum err cose_sign1_sign(enum cose_profile profile, const uint8_t *kid, struct b
     uint8_t digest[COORDINATE_MAX];
     uint8_t signature[2 * COORDINATE_MAX];
     TRY(sig_structure_digest(p, header_view, payload, digest));
-    enum err err = ecdsa_sign(c, key, digest, signature);
-    if (err != ERR_OK) {
-        ERR_clear_error();
-        return err;
-    }
+    TRY(ecdsa_sign(c, key, digest, signature));
     const size_t len_before = out->len;
-    err = write_message(p, header_view, payload, bytes_of(signature, 2 * c->len), out);
+    const enum err err =
+        write_message(p, header_view, payload, bytes_of(signature, 2 * c->len), out);
     if (err != ERR_OK)
         out->len = len_before;
     return err;

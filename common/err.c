@@ -44,6 +44,13 @@ enum err_class err_class(enum err code)
     return row_of(code)->class;
 }
 
+bool err_is_verdict(enum err code)
+{
+    const enum err_class class = err_class(code);
+    return class == ERR_CLASS_MALFORMED || class == ERR_CLASS_DENIED ||
+           class == ERR_CLASS_TOO_LARGE;
+}
+
 enum err_retry err_retry(enum err code)
 {
     return row_of(code)->retry;

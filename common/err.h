@@ -7,6 +7,7 @@
 #ifndef VOUCHSAFE_ERR_H
 #define VOUCHSAFE_ERR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cleanup.h"
@@ -63,6 +64,8 @@ struct fault {
 const char *err_wire(enum err code);     /* "certificate_expired"; "ok" for ERR_OK */
 const char *err_sentence(enum err code); /* "a certificate has expired" */
 enum err_class err_class(enum err code);
+/* True where it is a verdict on a document or a certificate, rather than a failure of ours. */
+bool err_is_verdict(enum err code);
 enum err_retry err_retry(enum err code);
 /* The error of a wire name; ERR_OK where the name is unknown (a newer server's). */
 enum err err_from_wire(const char *wire);

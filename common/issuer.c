@@ -52,7 +52,8 @@ static enum err take_block(struct bytes *in, struct buf *der)
     }
     if (!take_text(in, pem_end))
         return ERR_CONFIG;
-    return base64_decode(bytes_of_buf(&digits), der) == ERR_OK ? ERR_OK : ERR_CONFIG;
+    const enum err err = base64_decode(bytes_of_buf(&digits), der);
+    return err == ERR_OK || err == ERR_NO_MEMORY ? err : ERR_CONFIG;
 }
 
 static enum err add_pin(struct issuer_pins *pins, struct bytes spki, struct fault *fault)
@@ -86,9 +87,10 @@ enum err issuer_pins_parse(struct bytes pem, struct issuer_pins *out, struct fau
         const size_t offset = pem.len - rest.len;
         CLEANUP(buf_free) struct buf spki = {0};
         const enum err err = take_block(&rest, &spki);
-        if (err != ERR_OK)
+        if (err == ERR_CONFIG)
             FAIL(fault_at(fault, offset, "%s", ""), err,
                  "an issuer file holds PEM blocks of PUBLIC KEY and nothing else");
+        TRY(err);
         TRY(add_pin(&pins, bytes_of_buf(&spki), fault));
         take_blanks(&rest);
     }

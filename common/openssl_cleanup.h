@@ -30,12 +30,28 @@ CLEANUP_PTR(BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free, basic_constraints_freep)
 /* What an i2d function or EVP_PKEY_get1_* has allocated. */
 CLEANUP_PTR(uint8_t, OPENSSL_free, openssl_freep)
 
-/* For a call to OpenSSL that failed: gives ERR_CRYPTO.  The queue is emptied: what is left
- * there would be taken for a later failure of somebody else's, TLS's for one. */
+/* Whether a call that failed over a stranger's bytes failed for reasons of our own: what
+ * OpenSSL calls fatal, which is no input's doing.  Gives ERR_NO_MEMORY, ERR_CRYPTO for the
+ * rest of them, or ERR_OK where nothing of the kind is in the queue: then it is the input.
+ * The queue is emptied: what is left there would be taken for a later failure of somebody
+ * else's, TLS's for one.  So it was to be empty before the call, too. */
+static inline MUST_CHECK enum err crypto_own_fault(void)
+{
+    enum err own = ERR_OK;
+    for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
+        if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+            own = ERR_NO_MEMORY;
+        else if (ERR_FATAL_ERROR(code) && own == ERR_OK)
+            own = ERR_CRYPTO;
+    }
+    return own;
+}
+
+/* For a call to OpenSSL that does not fail for its input: gives ERR_NO_MEMORY where the
+ * queue says so, else ERR_CRYPTO, and empties it. */
 static inline enum err crypto_failed(void)
 {
-    ERR_clear_error();
-    return ERR_CRYPTO;
+    return crypto_own_fault() == ERR_NO_MEMORY ? ERR_NO_MEMORY : ERR_CRYPTO;
 }
 
 /* The same for one that fails for want of memory alone: gives ERR_NO_MEMORY. */

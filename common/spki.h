@@ -25,13 +25,13 @@ extern const struct spki_form spki_p384;
 bool spki_has_form(struct bytes spki, const struct spki_form *form);
 
 /* The key of a point on `group` (NULL: X25519).  ERR_MALFORMED unless it is uncompressed,
- * in range and on the curve; ERR_CRYPTO where OpenSSL fails. */
+ * in range and on the curve; ERR_NO_MEMORY, ERR_CRYPTO where OpenSSL fails. */
 MUST_CHECK enum err spki_point_to_key(const char *group, struct bytes point, EVP_PKEY **out);
 
 /* ERR_MALFORMED unless `spki` has this form and its point is one. */
 MUST_CHECK enum err spki_to_key(struct bytes spki, const struct spki_form *form, EVP_PKEY **out);
 
-/* Appends the DER.  ERR_CRYPTO. */
+/* Appends the DER.  ERR_NO_MEMORY, ERR_CRYPTO. */
 MUST_CHECK enum err spki_append(const EVP_PKEY *key, struct buf *out);
 
 #endif

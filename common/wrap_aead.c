@@ -88,7 +88,7 @@ enum err wrap_aead_open(const struct secret *keys, uint64_t sequence, struct byt
         EVP_CipherUpdate(ctx, secret_ptr(text), &done, ciphertext.ptr, (int)text_len) != 1)
         return crypto_failed();
     if (EVP_CipherFinal_ex(ctx, secret_ptr(text) + text_len, &done) != 1) {
-        ERR_clear_error();
+        TRY(crypto_own_fault());
         return ERR_SIGNATURE;
     }
     *plaintext = TAKE(text);

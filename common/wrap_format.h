@@ -47,7 +47,7 @@ struct wrap_format {
     const struct spki_form *form;   /* of its keys; NULL for RSA */
     /* True where the key is this format's to parse: no other format's is asked. */
     bool (*claims)(const struct wrap_format *format, const struct spki_view *spki);
-    /* ERR_PUBLIC_KEY. */
+    /* ERR_PUBLIC_KEY; ERR_NO_MEMORY, ERR_CRYPTO where the failure is ours. */
     enum err (*parse)(struct bytes spki, const struct wrap_format *format, EVP_PKEY **out,
                       struct fault *fault);
     enum err (*generate)(const struct wrap_format *format, EVP_PKEY **out);

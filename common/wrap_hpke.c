@@ -51,12 +51,12 @@ static enum err point_of(const struct hpke_suite *suite, EVP_PKEY *key, uint8_t 
 }
 
 /* DeserializePublicKey: the one place where a peer's point enters, and spki_point_to_key
- * takes valid ones only.  wrap_hpke_dh need not check again. */
+ * takes valid ones only.  wrap_hpke_dh need not check again.  ERR_MALFORMED where it is none. */
 static enum err point_parse(const struct hpke_suite *suite, struct bytes point, EVP_PKEY **out)
 {
-    if (point.len != suite->point_len || spki_point_to_key(suite->group, point, out) != ERR_OK)
-        return ERR_CRYPTO;
-    return ERR_OK;
+    if (point.len != suite->point_len)
+        return ERR_MALFORMED;
+    return spki_point_to_key(suite->group, point, out);
 }
 
 static enum err hpke_generate(const struct wrap_format *format, EVP_PKEY **out)
@@ -162,7 +162,10 @@ enum err wrap_hpke_decapsulate(const struct hpke_suite *suite, EVP_PKEY *key, st
                                struct bytes info, struct secret **keys)
 {
     CLEANUP(evp_pkey_freep) EVP_PKEY *ephemeral = NULL;
-    TRY(point_parse(suite, enc, &ephemeral));
+    const enum err err = point_parse(suite, enc, &ephemeral);
+    if (err == ERR_MALFORMED)
+        return ERR_CRYPTO;
+    TRY(err);
     uint8_t own_point[SPKI_POINT_MAX];
     TRY(point_of(suite, key, own_point));
     CLEANUP(wipe_48) uint8_t shared[HKDF_HASH_MAX];
@@ -238,10 +241,11 @@ static enum err hpke_parse(struct bytes spki, const struct wrap_format *format, 
     if (suite->group != NULL && point.ptr[0] != 0x04) /* KEY-6 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "a %s point that is not uncompressed",
              suite->group);
-    if (point_parse(suite, point, out) != ERR_OK) /* KEY-7 */
+    const enum err err = point_parse(suite, point, out);
+    if (err == ERR_MALFORMED) /* KEY-7 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "a %s point that is not on the curve",
              suite->group == NULL ? "X25519" : suite->group);
-    return ERR_OK;
+    return err;
 }
 
 #define HPKE_OPS                                                           \

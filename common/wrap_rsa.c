@@ -19,13 +19,6 @@ static bool rsa_claims(const struct wrap_format *format, const struct spki_view 
     return bytes_equal(spki->algorithm, bytes_of(oid, sizeof oid));
 }
 
-/* True where the DER of the key is `spki` byte for byte: one key, one text. */
-static bool rsa_is_canonical(const EVP_PKEY *key, struct bytes spki)
-{
-    CLEANUP(buf_free) struct buf der = {0};
-    return spki_append(key, &der) == ERR_OK && bytes_equal(bytes_of_buf(&der), spki);
-}
-
 static enum err rsa_check_numbers(const EVP_PKEY *key, struct fault *fault)
 {
     CLEANUP(bn_freep) BIGNUM *n = NULL;
@@ -52,12 +45,18 @@ static enum err rsa_parse(struct bytes spki, const struct wrap_format *format, E
 {
     (void)format;
     const uint8_t *end = spki.ptr;
+    CLEANUP(buf_free) struct buf canonical = {0};
+    ERR_clear_error();
     CLEANUP(evp_pkey_freep) EVP_PKEY *key = d2i_PUBKEY(NULL, &end, (long)spki.len);
     const bool is_rsa = key != NULL && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA;
+    if (!is_rsa)
+        TRY(crypto_own_fault());
     ERR_clear_error();
     if (!is_rsa) /* KEY-8 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "an RSA key that cannot be read");
-    if (end != spki.ptr + spki.len || !rsa_is_canonical(key, spki)) /* KEY-9 */
+    TRY(spki_append(key, &canonical));
+    /* One key, one text. */
+    if (end != spki.ptr + spki.len || !bytes_equal(bytes_of_buf(&canonical), spki)) /* KEY-9 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "an RSA key in an encoding that is not DER");
     TRY(rsa_check_numbers(key, fault));
     *out = TAKE(key);

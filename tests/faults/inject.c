@@ -217,7 +217,7 @@ static void leave_openssl_error(void)
     if (begin == NULL || set == NULL)
         return;
     begin();
-    set(15 /* ERR_LIB_CRYPTO */, 256 | (8 << 18) /* internal error */, "injected");
+    set(15 /* ERR_LIB_CRYPTO */, 259 | (3 << 18) /* ERR_R_INTERNAL_ERROR */, "injected");
 }
 
 static bool fail(struct row *row, struct regs *regs, const void *caller)

@@ -15,6 +15,7 @@
 #define LIBRARIES (INJECT_ALLOC | INJECT_OPENSSL)
 #define DOC_MS    INT64_C(1795392000000)
 #define MODULE    "i-0123456789abcdef0-enc0123456789abcdef"
+#define REGION    "eu-west-1"
 
 static void nothing(void)
 {
@@ -38,6 +39,8 @@ static enum err judge(void)
 static void judged(void)
 {
     ck_assert(bytes_equal_text(verified_doc_fields(doc)->module_id, MODULE));
+    /* Grants ask for it: one that got lost would be a refusal, and on record. */
+    ck_assert(bytes_equal_text(verified_doc_region(doc), REGION));
 }
 
 static void not_judged(void)
@@ -57,12 +60,14 @@ START_TEST(documents)
     struct mkdoc_chain chain;
     struct mkdoc_fields fields;
     sweep_begin();
-    mkdoc_chain_defaults(&spec, DOC_MS, MODULE, "eu-west-1");
+    mkdoc_chain_defaults(&spec, DOC_MS, MODULE, REGION);
     ck_ok(mkdoc_chain_make(&spec, &chain));
     mkdoc_fields_defaults(&fields, DOC_MS, MODULE, 7);
     ck_ok(mkdoc_document(&fields, &chain, &document));
     ck_ok(mkdoc_root_pem(&chain, &root_pem));
     ck_assert_ptr_nonnull(buf_text(&root_pem));
+    /* EVP_PKEY_verify, X509_verify and EVP_PKEY_get_group_name: 6 of 1349 were measured. */
+    sweep_hidden_percent = 1;
     sweep_run(&(const struct sweep){"document", INJECT_OPENSSL, judge, judged, not_judged, forget,
                                     NULL, 0});
     sweep_run(&(const struct sweep){"document", INJECT_ALLOC, judge, judged, not_judged, forget,
@@ -140,10 +145,13 @@ START_TEST(answers)
     sweep_begin();
     begin();
     sign_all();
+    sweep_hidden_percent = 10;
     sweep_run(&(const struct sweep){"answer", INJECT_OPENSSL, take, taken, not_taken, give_back,
                                     NULL, 0});
     sweep_run(
         &(const struct sweep){"answer", INJECT_ALLOC, take, taken, not_taken, give_back, NULL, 2});
+    /* jansson's reader tells of few of its own. */
+    sweep_hidden_percent = 60;
     sweep_run(&(const struct sweep){"answer's JSON", LIBRARIES, answer_round, answer_same,
                                     answer_none, answer_forget, NULL, 0});
     end();

@@ -106,19 +106,6 @@ static const struct demand demands[] = {
 };
 _Static_assert(ATTEST_CHECK_COUNT + ARRAY_LEN(demands) <= APPRAISAL_CHECK_MAX, "room for all");
 
-/* Whether an error is a verdict on the document, rather than a failure of ours. */
-static bool is_verdict(enum err code)
-{
-    switch (err_class(code)) {
-    case ERR_CLASS_MALFORMED:
-    case ERR_CLASS_DENIED:
-    case ERR_CLASS_TOO_LARGE:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void list_attest_checks(struct appraisal *a)
 {
     for (unsigned i = 0; i < ATTEST_CHECK_COUNT; i++) {
@@ -157,7 +144,7 @@ enum err appraisal_run(struct attest_trust *trust, struct bytes document,
     const enum err err = attest_verify(trust, document, options->kind,
                                        at_document ? ATTEST_AT_DOCUMENT : options->now_ms,
                                        &verified, &a.report, &a.fault);
-    if (err != ERR_OK && !is_verdict(err)) {
+    if (err != ERR_OK && !err_is_verdict(err)) {
         if (fault != NULL)
             *fault = a.fault;
         return err;

@@ -103,8 +103,10 @@ static json_t *certificate_json(struct writer *w, struct bytes der)
     struct fault fault = FAULT_NONE;
     CLEANUP(cert_free) struct cert cert = {0};
     const enum err err = cert_parse(der, "certificate", &cert, &fault);
-    if (err != ERR_OK) {
+    if (err_is_verdict(err)) {
         put(w, object, "error", json_string(err_wire(err)));
+    } else if (err != ERR_OK) {
+        w->out_of_memory = true;
     } else {
         put_name(w, object, "subject", X509_get_subject_name(cert.x509));
         put_name(w, object, "issuer", X509_get_issuer_name(cert.x509));

@@ -74,10 +74,11 @@ static enum err read_root_pem(const char *pem, struct buf *der, struct fault *fa
     CLEANUP(pem_block_free) struct pem_block second = {0};
     if (in == NULL)
         return crypto_no_memory();
+    ERR_clear_error();
     const bool found = pem_next(in, &block);
     const bool more = found && (pem_next(in, &second) ||
                                 ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE);
-    ERR_clear_error();
+    TRY(crypto_own_fault());
     (void)fault_at(fault, FAULT_NO_OFFSET, ROOT_FAULT);
     if (!found || strcmp(block.name, PEM_STRING_X509) != 0 || block.header[0] != '\0') /* PIN-1 */
         FAIL(fault, ERR_CONFIG, "the root is not a PEM certificate");
@@ -97,8 +98,9 @@ static enum err check_root_rules(struct bytes der, struct fault *fault)
     TRY(cert_check_ca(&root, ROOT_FAULT, fault));
     if (!bytes_equal(root.issuer, root.subject)) /* PIN-5 */
         FAIL(fault, ERR_CERT_NAME, "the root's issuer is not its subject");
+    ERR_clear_error();
     if (X509_verify(root.x509, X509_get0_pubkey(root.x509)) != 1) { /* PIN-6 */
-        ERR_clear_error();
+        TRY(crypto_own_fault());
         FAIL(fault, ERR_CERT_SIGNATURE, "the root is not signed by its own key");
     }
     return ERR_OK;
@@ -109,10 +111,10 @@ static enum err read_root(const char *pem, struct buf *der, struct fault *fault)
     TRY(read_root_pem(pem, der, fault));
     struct fault rule = FAULT_NONE;
     const enum err err = check_root_rules(bytes_of_buf(der), &rule);
-    if (err != ERR_OK) /* PIN-4 */
+    if (err_is_verdict(err)) /* PIN-4 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, ROOT_FAULT), ERR_CONFIG, "%s: %s", err_wire(err),
              rule.detail);
-    return ERR_OK;
+    return err;
 }
 
 enum err attest_trust_new(const char *root_pem, size_t cache_entries,
@@ -207,27 +209,31 @@ static enum err signature_stages(const struct attest_trust *trust, struct attest
 
 /* AWS names the regional CA "<hash>.<region>.aws.nitro-enclaves" and puts it second;
  * whatever has another shape has no region. */
-static void read_region(const struct attdoc *doc, char region[static REGION_MAX])
+static enum err read_region(const struct attdoc *doc, char region[static REGION_MAX])
 {
     static const size_t suffix_len = sizeof REGION_SUFFIX - 1;
     struct bytes subject;
     char cn[CN_MAX];
     region[0] = '\0';
-    if (doc->cabundle_len < 2 || !cert_find_subject(doc->cabundle[1], &subject) ||
-        !cert_name_cn(subject, cn, sizeof cn))
-        return;
+    if (doc->cabundle_len < 2 || !cert_find_subject(doc->cabundle[1], &subject))
+        return ERR_OK;
+    const enum err err = cert_name_cn(subject, cn, sizeof cn);
+    if (err == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(err); /* and no document without its region, which grants ask for */
     const size_t len = strlen(cn);
     if (len <= suffix_len || strcmp(cn + len - suffix_len, REGION_SUFFIX) != 0)
-        return;
+        return ERR_OK;
     cn[len - suffix_len] = '\0';
     const size_t hash_len = strspn(cn, "0123456789abcdef");
     const char *name = cn + hash_len + 1;
     if (hash_len == 0 || cn[hash_len] != '.')
-        return;
+        return ERR_OK;
     const size_t name_len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
     if (name_len == 0 || name_len >= REGION_MAX || name[name_len] != '\0')
-        return;
+        return ERR_OK;
     memcpy(region, name, name_len + 1);
+    return ERR_OK;
 }
 
 /* Only attest_verify calls it, and only at its end. */
@@ -243,7 +249,7 @@ static enum err make_verified(const struct attest_trust *trust, const struct att
                      &doc->fields, fault));
     memcpy(doc->digest, report->digest, sizeof doc->digest);
     memcpy(doc->root_sha256, trust->root_sha256, sizeof doc->root_sha256);
-    read_region(&doc->fields, doc->region);
+    TRY(read_region(&doc->fields, doc->region));
     *out = TAKE(doc);
     return ERR_OK;
 }

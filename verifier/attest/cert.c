@@ -192,6 +192,8 @@ static enum err read_basic_constraints(struct cert *cert, const char *field, str
                          &cert->has_basic_constraints, &cert->basic_constraints_critical, &strict);
     if (!cert->has_basic_constraints)
         return ERR_OK;
+    if (value == NULL || !strict)
+        TRY(crypto_own_fault());
     /* DER's TRUE is FF; OpenSSL keeps what it read. */
     if (value == NULL || !strict || (value->ca != 0 && value->ca != 0xff)) /* CERT-13 */
         FAIL(fault, ERR_CERT_MALFORMED, "basicConstraints is not strict DER");
@@ -216,6 +218,8 @@ static enum err read_key_usage(struct cert *cert, const char *field, struct faul
                          &cert->has_key_usage, &critical, &strict);
     if (!cert->has_key_usage)
         return ERR_OK;
+    if (value == NULL || !strict)
+        TRY(crypto_own_fault());
     if (value == NULL || !strict) /* CERT-15 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "keyUsage is not strict DER");
@@ -224,7 +228,19 @@ static enum err read_key_usage(struct cert *cert, const char *field, struct faul
     return ERR_OK;
 }
 
-static enum err read_x509(struct bytes der, struct cert *cert, const char *field,
+/* The key is missing, and OpenSSL does not always say why.  Where the point is one after all,
+ * reading it has failed for want of memory. */
+static enum err check_no_key(struct bytes spki)
+{
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
+    TRY(crypto_own_fault());
+    const enum err err = spki_to_key(spki, &spki_p384, &key);
+    if (err == ERR_MALFORMED)
+        return ERR_OK;
+    return err == ERR_OK ? ERR_NO_MEMORY : err;
+}
+
+static enum err read_x509(struct bytes der, struct bytes spki, struct cert *cert, const char *field,
                           struct fault *fault)
 {
     const unsigned char *end = der.ptr;
@@ -232,6 +248,10 @@ static enum err read_x509(struct bytes der, struct cert *cert, const char *field
     /* d2i keeps quiet about a point that is off the curve; the key is then missing. */
     const bool whole = cert->x509 != NULL && end == der.ptr + der.len;
     const bool keyed = whole && X509_get0_pubkey(cert->x509) != NULL;
+    if (!whole)
+        TRY(crypto_own_fault());
+    if (whole && !keyed)
+        TRY(check_no_key(spki));
     if (!whole) /* CERT-8 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "not a readable X.509 certificate");
@@ -241,10 +261,10 @@ static enum err read_x509(struct bytes der, struct cert *cert, const char *field
     return ERR_OK;
 }
 
-static enum err read_contents(struct bytes der, struct cert *cert, const char *field,
-                              struct fault *fault)
+static enum err read_contents(struct bytes der, struct bytes spki, struct cert *cert,
+                              const char *field, struct fault *fault)
 {
-    TRY(read_x509(der, cert, field, fault));
+    TRY(read_x509(der, spki, cert, field, fault));
     TRY(read_validity(cert, field, fault));
     TRY(check_extensions(cert->x509, field, fault));
     TRY(read_basic_constraints(cert, field, fault));
@@ -259,7 +279,8 @@ enum err cert_parse(struct bytes der, const char *field, struct cert *out, struc
     CLEANUP(cert_free)
     struct cert cert = {
         .serial = fields.serial, .issuer = fields.issuer, .subject = fields.subject};
-    const enum err err = read_contents(der, &cert, field, fault);
+    ERR_clear_error();
+    const enum err err = read_contents(der, fields.spki, &cert, field, fault);
     ERR_clear_error(); /* a stranger's junk is no news for whoever looks there next */
     TRY(err);
     *out = cert;
@@ -294,23 +315,24 @@ bool cert_find_subject(struct bytes der, struct bytes *subject)
     return true;
 }
 
-bool cert_name_cn(struct bytes name, char *out, size_t size)
+enum err cert_name_cn(struct bytes name, char *out, size_t size)
 {
     const unsigned char *end = name.ptr;
+    ERR_clear_error();
     CLEANUP(x509_name_freep) X509_NAME *parsed = d2i_X509_NAME(NULL, &end, (long)name.len);
     if (parsed == NULL || end != name.ptr + name.len) {
-        ERR_clear_error();
-        return false;
+        TRY(crypto_own_fault());
+        return ERR_NOT_FOUND;
     }
     const int at = X509_NAME_get_index_by_NID(parsed, NID_commonName, -1);
     if (at < 0 || X509_NAME_get_index_by_NID(parsed, NID_commonName, at) >= 0)
-        return false;
+        return ERR_NOT_FOUND;
     const ASN1_STRING *value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(parsed, at));
     const size_t len = (size_t)ASN1_STRING_length(value);
     const unsigned char *text = ASN1_STRING_get0_data(value);
     if (len >= size || memchr(text, '\0', len) != NULL)
-        return false;
+        return ERR_NOT_FOUND;
     memcpy(out, text, len);
     out[len] = '\0';
-    return true;
+    return ERR_OK;
 }

@@ -35,7 +35,8 @@ struct cert {
 /* Reads `der`, all of it, into `out`, whose views live as long as `der`; free with
  * cert_free.  `field` names the certificate in faults.  ERR_CERT_MALFORMED,
  * ERR_CERT_VERSION, ERR_CERT_ALGORITHM, ERR_CERT_NAME (an empty one),
- * ERR_CERT_EXTENSION, ERR_CERT_PATHLEN (a negative one). */
+ * ERR_CERT_EXTENSION, ERR_CERT_PATHLEN (a negative one); ERR_NO_MEMORY, ERR_CRYPTO, which
+ * say nothing about the certificate. */
 MUST_CHECK enum err cert_parse(struct bytes der, const char *field, struct cert *out,
                                struct fault *fault);
 /* Accepts an empty one. */
@@ -49,8 +50,9 @@ MUST_CHECK enum err cert_check_ca(const struct cert *cert, const char *field, st
  * rule is checked. */
 bool cert_find_subject(struct bytes der, struct bytes *subject);
 
-/* The value of the only commonName in a DER Name; copied with a terminator.  False
- * where there is none, or several, or one of `size` bytes or more, or with a NUL. */
-bool cert_name_cn(struct bytes name, char *out, size_t size);
+/* The value of the only commonName in a DER Name; copied with a terminator.
+ * ERR_NOT_FOUND where there is none, or several, or one of `size` bytes or more, or with a
+ * NUL; ERR_NO_MEMORY, ERR_CRYPTO, which say nothing about the name. */
+MUST_CHECK enum err cert_name_cn(struct bytes name, char *out, size_t size);
 
 #endif

@@ -178,9 +178,10 @@ static enum err check_times(const struct attdoc *doc, const struct chain_prefix 
 
 static enum err check_signature(const struct cert *cert, EVP_PKEY *parent_key, struct fault *fault)
 {
+    ERR_clear_error();
     if (X509_verify(cert->x509, parent_key) == 1)
         return ERR_OK;
-    ERR_clear_error();
+    TRY(crypto_own_fault());
     /* SIG-1 */
     FAIL(fault, ERR_CERT_SIGNATURE, "the certificate before it did not sign this one");
 }
