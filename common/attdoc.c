@@ -217,9 +217,9 @@ static enum err fail_key(struct parser *p, size_t offset, struct bytes key, enum
                          const char *what)
 {
     char name[KEY_SHOWN_MAX + 1];
-    const size_t len = key.len < KEY_SHOWN_MAX ? key.len : KEY_SHOWN_MAX;
-    for (size_t i = 0; i < len; i++)
-        name[i] = key.ptr[i] != '\0' ? (char)key.ptr[i] : '?';
+    size_t len = 0;
+    for (; len < key.len && len < KEY_SHOWN_MAX; len++)
+        name[len] = key.ptr[len] != '\0' ? (char)key.ptr[len] : '?';
     name[len] = '\0';
     FAIL(fault_at(p->r.fault, p->r.base + offset, "%s", name), code, "%s", what);
 }

@@ -14,7 +14,7 @@
 
 static void split(struct bytes in, struct attdoc *doc)
 {
-    struct bytes piece[ATTDOC_BUNDLE_MAX + 1];
+    struct bytes piece[ATTDOC_BUNDLE_MAX + 1] = {0};
     size_t count = 0;
     while (in.len > 0 && count < ARRAY_LEN(piece))
         piece[count++] = fuzz_take_chunk(&in);
@@ -37,7 +37,7 @@ static void check_signed_here(struct bytes der, size_t place)
     FUZZ_HOLDS(any);
 }
 
-static void check_valid(const struct attdoc *doc, struct bytes root, EVP_PKEY *leaf_key,
+static void check_valid(const struct attdoc *doc, struct bytes root, const EVP_PKEY *leaf_key,
                         const struct chain_validity *validity)
 {
     FUZZ_HOLDS(leaf_key != NULL && bytes_equal(doc->cabundle[0], root));
