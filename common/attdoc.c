@@ -218,8 +218,11 @@ static enum err fail_key(struct parser *p, size_t offset, struct bytes key, enum
 {
     char name[KEY_SHOWN_MAX + 1];
     size_t len = 0;
-    for (; len < key.len && len < KEY_SHOWN_MAX; len++)
-        name[len] = key.ptr[len] != '\0' ? (char)key.ptr[len] : '?';
+    for (; len < key.len && len < KEY_SHOWN_MAX; len++) {
+        name[len] = (char)key.ptr[len];
+        if (name[len] == '\0')
+            name[len] = '?';
+    }
     name[len] = '\0';
     FAIL(fault_at(p->r.fault, p->r.base + offset, "%s", name), code, "%s", what);
 }
