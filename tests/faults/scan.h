@@ -101,8 +101,7 @@ static inline struct found scan_process(const struct marker *marker)
         char mode[5];
         if (sscanf(line, "%lx-%lx %4s", &from, &to, mode) != 3 || strncmp(mode, "rw", 2) != 0)
             continue;
-        const unsigned count =
-            scan_range(marker, (const uint8_t *)from, (const uint8_t *)to); /* NOLINT */
+        const unsigned count = scan_range(marker, (const uint8_t *)from, (const uint8_t *)to);
         if (from <= arena && arena < to)
             found.in_arena += count;
         else if (count > 0 && found.elsewhere == 0)

@@ -21,7 +21,7 @@ static bool printable(const char *text, size_t size)
     return len < size;
 }
 
-static bool filled(const void *out, size_t size)
+bool fuzz_filled(const void *out, size_t size)
 {
     const uint8_t *byte = out;
     for (size_t i = 0; i < size; i++) {
@@ -53,7 +53,7 @@ void fuzz_check(enum err err, const struct fault *fault, size_t base, size_t len
         return;
     }
     FUZZ_HOLDS(err > ERR_OK && err < ERR_COUNT);
-    FUZZ_HOLDS(out == NULL || filled(out, size));
+    FUZZ_HOLDS(out == NULL || fuzz_filled(out, size));
     const char *rule = broken_rule(err, fault, base, len);
     if (rule == NULL)
         return;

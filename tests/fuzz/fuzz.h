@@ -28,6 +28,7 @@ extern size_t fuzz_accepted;
 
 /* The result of a parser: filled before, untouched after a failure. */
 #define FUZZ_FILL(out) memset((out), 0xa5, sizeof *(out))
+bool fuzz_filled(const void *out, size_t size);
 /* After a failure: the code is the fault's, its offset lies in base..base+len or is none,
  * field and detail are printable, `out` (size bytes, may be NULL) is still filled.  After a
  * success: counts. */

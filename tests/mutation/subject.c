@@ -247,6 +247,7 @@ void subjects_load(size_t most, struct subjects *out)
     char path[PATH_MAX_LEN];
     CLEANUP(buf_free) struct buf pem = {0};
     find_folders(recorded, vectors);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
     *out = (struct subjects){.subject = calloc(SUBJECTS_MAX, sizeof *out->subject)};
     struct listed *listed = calloc(SUBJECTS_MAX, sizeof *listed);
     if (out->subject == NULL || listed == NULL)
