@@ -85,7 +85,9 @@ static bool take_time(struct bytes *in)
 
 bool der_is_validity(struct bytes content)
 {
-    return take_time(&content) && take_time(&content) && content.len == 0;
+    const bool not_before = take_time(&content);
+    const bool not_after = not_before && take_time(&content);
+    return not_after && content.len == 0;
 }
 
 /* SEQUENCE { extnID, critical BOOLEAN DEFAULT FALSE, extnValue }: DER writes TRUE as FF,
