@@ -218,11 +218,11 @@ static enum err read_key_usage(struct cert *cert, const char *field, struct faul
                          &cert->has_key_usage, &critical, &strict);
     if (!cert->has_key_usage)
         return ERR_OK;
-    if (value == NULL || !strict)
+    if (value == NULL || !strict) { /* CERT-15 */
         TRY(crypto_own_fault());
-    if (value == NULL || !strict) /* CERT-15 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
              "keyUsage is not strict DER");
+    }
     cert->may_sign = ASN1_BIT_STRING_get_bit(value, BIT_DIGITAL_SIGNATURE) != 0;
     cert->may_sign_certs = ASN1_BIT_STRING_get_bit(value, BIT_KEY_CERT_SIGN) != 0;
     return ERR_OK;
