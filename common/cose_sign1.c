@@ -278,7 +278,7 @@ static enum err sig_structure_digest(const struct profile *p, struct bytes heade
 static enum err check_curve(const struct curve *curve, EVP_PKEY *key, struct fault *fault)
 {
     char group[64] = "";
-    ERR_clear_error();
+    crypto_begin();
     const bool is_ec = EVP_PKEY_is_a(key, "EC") == 1;
     if (is_ec && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 &&
         strcmp(group, curve->group) == 0)
@@ -337,7 +337,7 @@ enum err cose_ecdsa_verify(enum cose_curve curve, EVP_PKEY *key, struct bytes di
     CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
     if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1)
         FAIL(fault, crypto_failed(), "the verification could not be set up");
-    ERR_clear_error();
+    crypto_begin();
     /* Negative results count as forged, too: OpenSSL returns one where the sum of
      * points is the point at infinity, which the signer can bring about. */
     if (EVP_PKEY_verify(ctx, der, der_len, digest.ptr, digest.len) != 1) { /* SIG-5 */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "codec.h"
+#include "out_of_memory.h"
 
 /* Numbers beyond 2^53-1 mean different things to different parsers. */
 #define UINT_MAX_EXACT 9007199254740991
@@ -45,12 +46,15 @@ enum err json_reader_parse(struct bytes text, json_t **out, struct fault *fault)
     TRY(check_no_nul(text, fault));
     TRY(check_depth(text, fault));
     json_error_t error;
+    (void)out_of_memory_seen();
     /* Without JSON_ALLOW_NUL jansson refuses \u0000, so that a C string is the whole
      * string. */
     CLEANUP(json_decrefp)
     json_t *root = json_loadb(text.len == 0 ? "" : (const char *)text.ptr, text.len,
                               JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL && json_error_code(&error) == json_error_out_of_memory)
+    /* Even where it succeeded: jansson's reader goes on without the bytes of a string that
+     * it had no room for. */
+    if (out_of_memory_seen())
         FAIL(fault, ERR_NO_MEMORY, "out of memory reading JSON");
     if (root == NULL)
         FAIL(fault_at(fault, error.position < 0 ? FAULT_NO_OFFSET : (size_t)error.position, "%s",

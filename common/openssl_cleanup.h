@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "out_of_memory.h"
 
 CLEANUP_PTR(BIGNUM, BN_free, bn_freep)
 CLEANUP_PTR(BIO, BIO_free_all, bio_freep)
@@ -30,14 +31,22 @@ CLEANUP_PTR(BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free, basic_constraints_freep)
 /* What an i2d function or EVP_PKEY_get1_* has allocated. */
 CLEANUP_PTR(uint8_t, OPENSSL_free, openssl_freep)
 
-/* Whether a call that failed over a stranger's bytes failed for reasons of our own: what
- * OpenSSL calls fatal, which is no input's doing.  Gives ERR_NO_MEMORY, ERR_CRYPTO for the
- * rest of them, or ERR_OK where nothing of the kind is in the queue: then it is the input.
- * The queue is emptied: what is left there would be taken for a later failure of somebody
- * else's, TLS's for one.  So it was to be empty before the call, too. */
+/* Before a call whose failure crypto_own_fault is to judge: forgets what was before. */
+static inline void crypto_begin(void)
+{
+    ERR_clear_error();
+    (void)out_of_memory_seen();
+}
+
+/* Whether a call that failed over a stranger's bytes failed for reasons of our own: that
+ * memory was refused, whether or not OpenSSL says so, or what it calls fatal, which is no
+ * input's doing.  Gives ERR_NO_MEMORY, ERR_CRYPTO for the rest of them, or ERR_OK where there
+ * was nothing of the kind: then it is the input.  The queue is emptied: what is left there
+ * would be taken for a later failure of somebody else's, TLS's for one.  So it was to be
+ * empty before the call, too: crypto_begin. */
 static inline MUST_CHECK enum err crypto_own_fault(void)
 {
-    enum err own = ERR_OK;
+    enum err own = out_of_memory_seen() ? ERR_NO_MEMORY : ERR_OK;
     for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
         if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
             own = ERR_NO_MEMORY;
@@ -57,7 +66,7 @@ static inline enum err crypto_failed(void)
 /* The same for one that fails for want of memory alone: gives ERR_NO_MEMORY. */
 static inline enum err crypto_no_memory(void)
 {
-    ERR_clear_error();
+    crypto_begin();
     return ERR_NO_MEMORY;
 }
 

@@ -51,7 +51,7 @@ static enum err curve_point_to_key(const char *group, struct bytes point, EVP_PK
     CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
     if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1)
         return crypto_failed();
-    ERR_clear_error();
+    crypto_begin();
     if (EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1) {
         TRY(crypto_own_fault());
         return ERR_MALFORMED;

@@ -87,6 +87,7 @@ enum err wrap_aead_open(const struct secret *keys, uint64_t sequence, struct byt
     if (text_len > 0 &&
         EVP_CipherUpdate(ctx, secret_ptr(text), &done, ciphertext.ptr, (int)text_len) != 1)
         return crypto_failed();
+    crypto_begin();
     if (EVP_CipherFinal_ex(ctx, secret_ptr(text) + text_len, &done) != 1) {
         TRY(crypto_own_fault());
         return ERR_SIGNATURE;

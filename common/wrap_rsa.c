@@ -46,7 +46,7 @@ static enum err rsa_parse(struct bytes spki, const struct wrap_format *format, E
     (void)format;
     const uint8_t *end = spki.ptr;
     CLEANUP(buf_free) struct buf canonical = {0};
-    ERR_clear_error();
+    crypto_begin();
     CLEANUP(evp_pkey_freep) EVP_PKEY *key = d2i_PUBKEY(NULL, &end, (long)spki.len);
     const bool is_rsa = key != NULL && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA;
     if (!is_rsa)

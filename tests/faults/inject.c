@@ -178,6 +178,15 @@ static bool must_fail(uint64_t call, uint64_t *variant)
     return drawn % rate == 0;
 }
 
+/* OpenSSL and jansson allocate by functions of common/out_of_memory.c: who asked is behind. */
+static bool allocates_by_us(const void *code)
+{
+    Dl_info at = {0};
+    dladdr(code, &at);
+    return at.dli_fname != NULL && (strstr(at.dli_fname, "/libcrypto.") != NULL ||
+                                    strstr(at.dli_fname, "/libjansson.") != NULL);
+}
+
 /* "malloc fails (0, errno 12), call 17 of class 1, seed 0, in libcrypto.so.3+0x1f2, for
  * vouchsafe+0x3a1c": addr2line -e names the line. */
 static void describe(const struct row *row, const struct failure *f, uint64_t call,
@@ -185,8 +194,18 @@ static void describe(const struct row *row, const struct failure *f, uint64_t ca
 {
     void *frames[48];
     const int depth = backtrace(frames, 48);
+    int i = 0;
+    while (i < depth && frames[i] != caller)
+        i++;
+    int beyond = i;
+    while (beyond < depth && is_own(frames[beyond]))
+        beyond++;
+    if (row->class == INJECT_ALLOC && beyond < depth && allocates_by_us(frames[beyond])) {
+        i = beyond;
+        caller = frames[beyond];
+    }
     const void *own = caller;
-    for (int i = 2; i < depth && !is_own(own); i++) {
+    for (; i < depth && !is_own(own); i++) {
         if (is_own(frames[i]))
             own = frames[i];
     }

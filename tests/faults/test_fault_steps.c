@@ -66,8 +66,6 @@ START_TEST(documents)
     ck_ok(mkdoc_document(&fields, &chain, &document));
     ck_ok(mkdoc_root_pem(&chain, &root_pem));
     ck_assert_ptr_nonnull(buf_text(&root_pem));
-    /* EVP_PKEY_verify, X509_verify and EVP_PKEY_get_group_name: 6 of 1349 were measured. */
-    sweep_hidden_percent = 1;
     sweep_run(&(const struct sweep){"document", INJECT_OPENSSL, judge, judged, not_judged, forget,
                                     NULL, 0});
     sweep_run(&(const struct sweep){"document", INJECT_ALLOC, judge, judged, not_judged, forget,
@@ -145,13 +143,10 @@ START_TEST(answers)
     sweep_begin();
     begin();
     sign_all();
-    sweep_hidden_percent = 10;
     sweep_run(&(const struct sweep){"answer", INJECT_OPENSSL, take, taken, not_taken, give_back,
                                     NULL, 0});
     sweep_run(
         &(const struct sweep){"answer", INJECT_ALLOC, take, taken, not_taken, give_back, NULL, 2});
-    /* jansson's reader tells of few of its own. */
-    sweep_hidden_percent = 60;
     sweep_run(&(const struct sweep){"answer's JSON", LIBRARIES, answer_round, answer_same,
                                     answer_none, answer_forget, NULL, 0});
     end();

@@ -74,7 +74,7 @@ static enum err read_root_pem(const char *pem, struct buf *der, struct fault *fa
     CLEANUP(pem_block_free) struct pem_block second = {0};
     if (in == NULL)
         return crypto_no_memory();
-    ERR_clear_error();
+    crypto_begin();
     const bool found = pem_next(in, &block);
     const bool more = found && (pem_next(in, &second) ||
                                 ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE);
@@ -98,7 +98,7 @@ static enum err check_root_rules(struct bytes der, struct fault *fault)
     TRY(cert_check_ca(&root, ROOT_FAULT, fault));
     if (!bytes_equal(root.issuer, root.subject)) /* PIN-5 */
         FAIL(fault, ERR_CERT_NAME, "the root's issuer is not its subject");
-    ERR_clear_error();
+    crypto_begin();
     if (X509_verify(root.x509, X509_get0_pubkey(root.x509)) != 1) { /* PIN-6 */
         TRY(crypto_own_fault());
         FAIL(fault, ERR_CERT_SIGNATURE, "the root is not signed by its own key");

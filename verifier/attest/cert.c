@@ -279,7 +279,7 @@ enum err cert_parse(struct bytes der, const char *field, struct cert *out, struc
     CLEANUP(cert_free)
     struct cert cert = {
         .serial = fields.serial, .issuer = fields.issuer, .subject = fields.subject};
-    ERR_clear_error();
+    crypto_begin();
     const enum err err = read_contents(der, fields.spki, &cert, field, fault);
     ERR_clear_error(); /* a stranger's junk is no news for whoever looks there next */
     TRY(err);
@@ -318,7 +318,7 @@ bool cert_find_subject(struct bytes der, struct bytes *subject)
 enum err cert_name_cn(struct bytes name, char *out, size_t size)
 {
     const unsigned char *end = name.ptr;
-    ERR_clear_error();
+    crypto_begin();
     CLEANUP(x509_name_freep) X509_NAME *parsed = d2i_X509_NAME(NULL, &end, (long)name.len);
     if (parsed == NULL || end != name.ptr + name.len) {
         TRY(crypto_own_fault());

@@ -178,7 +178,7 @@ static enum err check_times(const struct attdoc *doc, const struct chain_prefix 
 
 static enum err check_signature(const struct cert *cert, EVP_PKEY *parent_key, struct fault *fault)
 {
-    ERR_clear_error();
+    crypto_begin();
     if (X509_verify(cert->x509, parent_key) == 1)
         return ERR_OK;
     TRY(crypto_own_fault());

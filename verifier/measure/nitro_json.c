@@ -5,6 +5,7 @@
 
 #include "common/codec.h"
 #include "common/json_reader.h"
+#include "common/out_of_memory.h"
 #include "common/pcr_text.h"
 
 /* Bytes that may be read in vain, where lines could begin a JSON text and do not: each of
@@ -222,9 +223,12 @@ static enum err search_json(struct bytes text, struct search *search, struct fau
             continue;
         }
         json_error_t error;
+        (void)out_of_memory_seen();
         CLEANUP(json_decrefp)
         json_t *value = json_loadb((const char *)text.ptr + pos, text.len - pos,
                                    JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &error);
+        if (out_of_memory_seen()) /* as in json_reader.c */
+            FAIL(fault, ERR_NO_MEMORY, "out of memory reading JSON");
         if (value == NULL) {
             wasted += error.position > 0 ? (size_t)error.position : 1;
             if (wasted > WASTED_MAX)

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "challenge.h"
 #include "common/fd_cleanup.h"
 #include "common/log.h"
+#include "common/openssl_cleanup.h"
 #include "ledger_internal.h"
 #include "refusals.h"
 #include "verifier/clock.h"
@@ -227,7 +227,7 @@ enum err warden_handle(struct warden *w, struct bytes message, struct buf *reply
     CLEANUP(warden_reply_free) struct warden_reply answer = {.fault = FAULT_NONE};
     struct warden_request request;
 
-    ERR_clear_error();
+    crypto_begin();
     enum err err = warden_request_parse(message, &request, &answer.fault);
     if (err == ERR_OK)
         err = dispatch(w, &request, clock_now_ms(), &answer.body, &answer.fault);
