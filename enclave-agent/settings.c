@@ -199,9 +199,10 @@ static enum err root_digest(struct bytes pem, uint8_t out[static SHA256_LEN])
     CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
     if (bio == NULL)
         return crypto_no_memory();
+    crypto_begin();
     CLEANUP(x509_freep) X509 *root = PEM_read_bio_X509(bio, NULL, NULL, NULL);
     CLEANUP(x509_freep) X509 *second = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-    ERR_clear_error(); /* the end of the file is one */
+    TRY(crypto_own_fault()); /* the end of the file is an error, too, but none of ours */
     unsigned len = SHA256_LEN;
     if (root == NULL || second != NULL || X509_digest(root, EVP_sha256(), out, &len) != 1)
         return ERR_CONFIG;
@@ -214,8 +215,10 @@ static enum err load_root(const char *path, struct settings *s, struct fault *fa
     if (path != NULL) {
         CLEANUP(buf_free) struct buf pem = {0};
         TRY(settings_read_file(path, PEM_FILE_MAX, &pem, fault));
-        if (pem.len == 0 || root_digest(bytes_of_buf(&pem), s->root) != ERR_OK)
-            FAIL(fault, ERR_CONFIG, "%s does not hold exactly one certificate in PEM", path);
+        const enum err err = pem.len == 0 ? ERR_CONFIG : root_digest(bytes_of_buf(&pem), s->root);
+        if (err == ERR_CONFIG)
+            FAIL(fault, err, "%s does not hold exactly one certificate in PEM", path);
+        TRY(err);
     }
     s->root_is_aws = memcmp(s->root, own_document_aws_root, SHA256_LEN) == 0;
     return ERR_OK;

@@ -70,8 +70,12 @@ static enum err select_one(const json_t *issuer, const struct trust_pins *pins, 
 {
     CLEANUP(issuer_pins_free) struct issuer_pins key = {0};
     const char *text = json_string_value(json_object_get(issuer, "pem"));
-    if (text == NULL || issuer_pins_parse(bytes_of_text(text), &key, NULL) != ERR_OK ||
-        key.count != 1 || !is_pinned(pins, key.fingerprint[0]))
+    if (text == NULL)
+        return ERR_OK;
+    const enum err err = issuer_pins_parse(bytes_of_text(text), &key, NULL);
+    if (err != ERR_OK && err != ERR_CONFIG) /* a key of which nothing is known is no other's */
+        return err;
+    if (err != ERR_OK || key.count != 1 || !is_pinned(pins, key.fingerprint[0]))
         return ERR_OK;
     return buf_append_text(pem, text);
 }

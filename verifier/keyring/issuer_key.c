@@ -63,8 +63,11 @@ enum err issuer_key_load(const char *path, EVP_PKEY **out, struct fault *fault)
     CLEANUP(bio_freep) BIO *pem = BIO_new_mem_buf(text.ptr, (int)text.len);
     if (pem == NULL)
         return crypto_no_memory();
+    crypto_begin();
     key = PEM_read_bio_PrivateKey(pem, NULL, no_password, NULL);
     const bool good = key != NULL && is_good_p384(key);
+    if (!good)
+        TRY(crypto_own_fault());
     ERR_clear_error();
     if (!good)
         FAIL(fault, ERR_CONFIG, "there is no good P-384 private key in the issuer key file: %s",
