@@ -205,6 +205,10 @@ static void sweep_operation(const struct operation *o)
                 operate(o, classes[c], at, variant, &tally);
         }
         tell(&tally, classes[c], calls);
+        /* What a put's value does not open by says no more than that (wrap.h). */
+        const bool told = classes[c] != INJECT_OPENSSL || strcmp(o->operation, "secret.put") != 0;
+        ck_assert_msg(!told || tally.misnamed == 0, "%s: %u failures of ours blame the request",
+                      o->operation, tally.misnamed);
     }
 }
 
@@ -265,4 +269,40 @@ START_TEST(audit_and_issuer)
 }
 END_TEST
 
-UNIT_MAIN("fault_admin", measurements, secrets_and_grants, audit_and_issuer)
+/* What cannot be looked at was not tampered with: an operator would restore a backup, or look
+ * for an intruder. */
+static void start_once(unsigned class, uint64_t at, struct tally *tally)
+{
+    warden_free(TAKE(f.warden));
+    inject_arm(class, at, 0);
+    const enum err err = fixture_try_open(&f);
+    inject_disarm();
+    const bool failed = atomic_load(&inject->failed) > 0;
+    tally->failures += failed;
+    tally->lived += failed && err == ERR_OK;
+    ck_assert_msg(failed || err == ERR_OK, "%s: %s", err_wire(err), f.fault.detail);
+    ck_assert_msg(err == ERR_OK || names_us(err), "%s: %s", err_wire(err), inject->last);
+    ck_assert_msg(err != ERR_STORE_TAMPERED && err != ERR_KEY_WRONG, "%s: %s, after %s",
+                  err_wire(err), f.fault.detail, inject->last);
+}
+
+START_TEST(starts)
+{
+    static const unsigned classes[] = {INJECT_OPENSSL, INJECT_ALLOC};
+    begin();
+    fixture_measurement(&f, "payments", "1.4.2", SEED);
+    for (size_t c = 0; c < ARRAY_LEN(classes); c++) {
+        struct tally tally = {.what = "start"};
+        start_once(classes[c], 0, &tally);
+        const uint64_t calls = atomic_load(&inject->calls);
+        const uint64_t by = (calls / (2 * FAILURES_MAX) + 1) * sweep_number("FAULTS_STRIDE", 1);
+        for (uint64_t at = 1 + sweep_number("FAULTS_SEED", 0) % by; at <= calls; at += by)
+            start_once(classes[c], at, &tally);
+        tell(&tally, classes[c], calls);
+    }
+    start_once(0, 0, &(struct tally){0});
+    end();
+}
+END_TEST
+
+UNIT_MAIN("fault_admin", measurements, secrets_and_grants, audit_and_issuer, starts)

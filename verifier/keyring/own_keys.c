@@ -22,16 +22,24 @@ CLEANUP_PTR(OSSL_PARAM_BLD, OSSL_PARAM_BLD_free, params_bld_freep)
 
 /* ---- P-256 from its scalar ---- */
 
-/* ERR_CRYPTO where that is the point at infinity: d is 0 or a multiple of the order. */
+/* OpenSSL does not take it: ERR_MALFORMED for the key, but for what is our own failure. */
+static enum err not_a_key(void)
+{
+    TRY(crypto_own_fault());
+    return ERR_MALFORMED;
+}
+
+/* ERR_MALFORMED where that is the point at infinity: d is 0 or a multiple of the order. */
 static enum err point_of(const BIGNUM *d, uint8_t out[static P256_POINT_LEN])
 {
     CLEANUP(group_freep) EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
     CLEANUP(point_freep) EC_POINT *point = group == NULL ? NULL : EC_POINT_new(group);
-    if (point == NULL || EC_POINT_mul(group, point, d, NULL, NULL, NULL) != 1 ||
-        EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, out, P256_POINT_LEN,
-                           NULL) != P256_POINT_LEN)
+    if (point == NULL || EC_POINT_mul(group, point, d, NULL, NULL, NULL) != 1)
         return crypto_failed();
-    return ERR_OK;
+    crypto_begin();
+    const size_t len =
+        EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, out, P256_POINT_LEN, NULL);
+    return len == P256_POINT_LEN ? ERR_OK : not_a_key();
 }
 
 static enum err key_params(const struct secret *scalar, OSSL_PARAM **out)
@@ -56,19 +64,24 @@ static enum err key_params(const struct secret *scalar, OSSL_PARAM **out)
 static enum err receipt_key_from(const struct secret *scalar, EVP_PKEY **out)
 {
     if (secret_len(scalar) != KEYRING_KEY_LEN)
-        return ERR_CRYPTO;
+        return ERR_MALFORMED;
     CLEANUP(params_freep) OSSL_PARAM *params = NULL;
     TRY(key_params(scalar, &params));
     CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
     CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    if (maker == NULL || EVP_PKEY_fromdata_init(maker) != 1 ||
-        EVP_PKEY_fromdata(maker, &key, EVP_PKEY_KEYPAIR, params) != 1)
+    if (maker == NULL || EVP_PKEY_fromdata_init(maker) != 1)
         return crypto_failed();
+    crypto_begin();
+    if (EVP_PKEY_fromdata(maker, &key, EVP_PKEY_KEYPAIR, params) != 1)
+        return not_a_key();
     /* 1 <= d < n, the point on the curve, and d's: the public half of another key would sign
      * what nobody can verify. */
     CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *check = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-    if (check == NULL || EVP_PKEY_check(check) != 1)
+    if (check == NULL)
         return crypto_failed();
+    crypto_begin();
+    if (EVP_PKEY_check(check) != 1)
+        return not_a_key();
     *out = TAKE(key);
     return ERR_OK;
 }
@@ -93,14 +106,14 @@ static enum err sealing_key_spki(const struct secret *raw, struct buf *spki)
  * for P-256, never for X25519). */
 static enum err random_own_key(enum keyring_own_key which, struct secret **raw, struct buf *spki)
 {
-    enum err err = ERR_CRYPTO;
-    for (unsigned attempt = 0; attempt < 4 && err == ERR_CRYPTO; attempt++) {
+    enum err err = ERR_MALFORMED;
+    for (unsigned attempt = 0; attempt < 4 && err == ERR_MALFORMED; attempt++) {
         secret_freep(raw);
         TRY(secret_new_random(KEYRING_KEY_LEN, raw));
         err = which == KEYRING_RECEIPT_KEY ? receipt_key_spki(*raw, spki)
                                            : sealing_key_spki(*raw, spki);
     }
-    return err;
+    return err == ERR_MALFORMED ? ERR_CRYPTO : err;
 }
 
 enum err keyring_own_key_make(const struct keyring *keyring, enum keyring_own_key which,
@@ -131,6 +144,8 @@ static enum err receipt_key_load(struct keyring *keyring, const struct secret *r
 static enum err sealing_key_load(struct keyring *keyring, const struct secret *raw)
 {
     CLEANUP(wrap_key_freep) struct wrap_key *key = NULL;
+    if (secret_len(raw) != KEYRING_KEY_LEN)
+        return ERR_MALFORMED;
     TRY(wrap_key_from_x25519(raw, &key));
     wrap_key_free(keyring->sealing_key);
     keyring->sealing_key = TAKE(key);
@@ -146,7 +161,7 @@ enum err keyring_own_key_load(struct keyring *keyring, enum keyring_own_key whic
     TRY(keyring_unseal(keyring, KEYRING_OWN_KEY, which, version, sealed, &raw));
     const enum err err = which == KEYRING_RECEIPT_KEY ? receipt_key_load(keyring, raw)
                                                       : sealing_key_load(keyring, raw);
-    return err == ERR_CRYPTO ? ERR_STORE_TAMPERED : err;
+    return err == ERR_MALFORMED ? ERR_STORE_TAMPERED : err;
 }
 
 /* ---- used ---- */

@@ -41,7 +41,10 @@ static enum err load_row(const struct policy_row *row, void *context)
         FAIL(fault_at(c->fault, FAULT_NO_OFFSET, "%s %llu", table, (unsigned long long)row->id),
              ERR_STORE_TAMPERED, "row %llu of the table is missing: rows are never deleted",
              (unsigned long long)ledger_tables[row->table].count(l->policy) + 1);
-    if (ledger_tables[row->table].load(l->policy, row->id, row->columns) != ERR_OK)
+    const enum err err = ledger_tables[row->table].load(l->policy, row->id, row->columns);
+    if (err == ERR_NO_MEMORY)
+        return err;
+    if (err != ERR_OK)
         FAIL(fault_at(c->fault, FAULT_NO_OFFSET, "%s %llu", table, (unsigned long long)row->id),
              ERR_STORE_TAMPERED, "the row cannot be read by this version of the program");
     return ledger_head_put(&l->head, row->table, row->id, mac, NULL);
@@ -81,9 +84,11 @@ static enum err check_last_record(struct ledger *l, struct fault *fault)
 {
     struct last_link link = {.ledger = l};
     TRY(audit_chain_first(l->identity.store_id, link.before));
-    if (l->ops->audit_scan(l->store, l->sequence - 1, l->sequence, 2, check_link, &link, fault) !=
-            ERR_OK ||
-        !link.linked)
+    const enum err err =
+        l->ops->audit_scan(l->store, l->sequence - 1, l->sequence, 2, check_link, &link, fault);
+    if (err != ERR_OK && !err_is_verdict(err)) /* not looked at is not tampered with */
+        return err;
+    if (err != ERR_OK || !link.linked)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "audit %llu", (unsigned long long)l->sequence),
              ERR_STORE_TAMPERED, "the last audit record is not the one this server wrote");
     /* Every record names the revision that holds once it is written: a policy put back
