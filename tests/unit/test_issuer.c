@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 
+#include "common/codec.h"
 #include "common/openssl_cleanup.h"
 #include "common/receipt.h"
 
@@ -334,7 +335,13 @@ START_TEST(wrong_delegation_store)
     ck_ok(verify_at(&p, &message, FROM_MS));
     p.pins.store_id[PROTOCOL_STORE_ID_LEN - 1] ^= 1;
     ck_err(verify_at(&p, &message, FROM_MS), ERR_ANSWER);
-    ck_assert_ptr_nonnull(strstr(fault.detail, "it is for the store "));
+    char found[2 * PROTOCOL_STORE_ID_LEN + 1];
+    char pinned[2 * PROTOCOL_STORE_ID_LEN + 1];
+    char detail[sizeof fault.detail];
+    hex_encode(bytes_of(p.delegation.store_id, PROTOCOL_STORE_ID_LEN), found);
+    hex_encode(bytes_of(p.pins.store_id, PROTOCOL_STORE_ID_LEN), pinned);
+    snprintf(detail, sizeof detail, "it is for the store %s, pinned is %s", found, pinned);
+    ck_assert_str_eq(fault.detail, detail);
     p.pins.one_store = false;
     ck_ok(verify_at(&p, &message, FROM_MS));
 }

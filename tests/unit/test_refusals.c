@@ -49,6 +49,9 @@ START_TEST(valid_instance)
         {ONE, "i-0123456789abcdef0"},
         {"i-0-enc1-enc2", "i-0"}, /* the first mark ends it: nothing behind it counts */
         {"i-0-enc", "i-0"},
+        {"i-enc0", "i"},
+        {"i-e", "i-e"},
+        {"i-enc", "i"},
         {"i-0-en", "i-0-en"},
         {"-enc1", "-enc1"}, /* no instance at all is not the empty one */
         {"x", "x"},
@@ -133,9 +136,10 @@ START_TEST(valid_count_of_put_off)
     struct refusals_place place = ask(r, ONE, NOW_MS + REFUSALS_EVERY_MS);
     ck_assert(place.admitted);
     ck_assert_uint_eq(place.put_off, 6);
+    ck_assert_uint_eq(ask(r, ONE, NOW_MS + REFUSALS_EVERY_MS).put_off, 1); /* meanwhile */
     refusals_settle(r, &place, REFUSALS_UNDECIDED);
     place = ask(r, ONE, NOW_MS + REFUSALS_EVERY_MS);
-    ck_assert_uint_eq(place.put_off, 6);
+    ck_assert_uint_eq(place.put_off, 7);
     refusals_settle(r, &place, REFUSALS_GRANTED);
     place = ask(r, ONE, NOW_MS + REFUSALS_EVERY_MS);
     ck_assert(place.admitted);
@@ -145,11 +149,13 @@ START_TEST(valid_count_of_put_off)
 }
 END_TEST
 
-static void refuse_others(struct refusals *r, unsigned count, unsigned each, uint64_t now_ms)
+/* Instances number `first` and following. */
+static void refuse_others(struct refusals *r, unsigned first, unsigned count, unsigned each,
+                          uint64_t now_ms)
 {
     for (unsigned i = 0; i < count; i++) {
         char module_id[64];
-        snprintf(module_id, sizeof module_id, "i-%08x-enc0", i);
+        snprintf(module_id, sizeof module_id, "i-%08x-enc0", first + i);
         for (unsigned n = 0; n < each; n++)
             ck_assert(refuse(r, module_id, now_ms));
     }
@@ -161,19 +167,46 @@ START_TEST(wrong_eviction)
 {
     REFUSALS(r);
     drain(r, ONE, NOW_MS);
-    refuse_others(r, 3 * REFUSALS_INSTANCES, 2, NOW_MS);
+    refuse_others(r, 0, 3 * REFUSALS_INSTANCES, 2, NOW_MS);
     ck_assert(!refuse(r, ONE, NOW_MS));
     /* Among those that are far from it the table still holds as many as it has room for. */
-    refuse_others(r, REFUSALS_INSTANCES - 1, REFUSALS_BURST, NOW_MS + BURST_MS);
+    refuse_others(r, 0, REFUSALS_INSTANCES - 1, REFUSALS_BURST, NOW_MS + BURST_MS);
     ck_assert(refuse(r, ONE, NOW_MS + BURST_MS));
     ck_assert(!refuse(r, "i-00000001-enc7", NOW_MS + BURST_MS));
     /* Who owed much, long ago, makes way for a new one before who owes less today. */
     const uint64_t later_ms = NOW_MS + 3 * BURST_MS;
     for (unsigned i = 1; i < REFUSALS_BURST; i++)
         ck_assert(refuse(r, TWO, later_ms));
-    refuse_others(r, REFUSALS_INSTANCES / 2, 1, later_ms);
+    refuse_others(r, REFUSALS_INSTANCES, REFUSALS_INSTANCES / 2, 1, later_ms);
     ck_assert(refuse(r, TWO, later_ms));
     ck_assert(!refuse(r, TWO, later_ms));
+}
+END_TEST
+
+/* Wherever in the table he stands: the first of all, too. */
+START_TEST(wrong_eviction_of_the_first)
+{
+    REFUSALS(r);
+    const uint64_t later_ms = NOW_MS + 2 * BURST_MS;
+    drain(r, ONE, NOW_MS);
+    refuse_others(r, 0, REFUSALS_INSTANCES - 1, 1, later_ms);
+    ck_assert(refuse(r, TWO, later_ms)); /* takes the place of ONE, who owes nothing */
+    for (unsigned i = 1; i < REFUSALS_BURST; i++)
+        ck_assert(refuse(r, "i-00000000-enc0", later_ms));
+    ck_assert(!refuse(r, "i-00000000-enc0", later_ms));
+}
+END_TEST
+
+/* Who was forgotten while he was decided about owes nothing to begin with. */
+START_TEST(valid_settled_when_forgotten)
+{
+    REFUSALS(r);
+    const struct refusals_place place = ask(r, ONE, NOW_MS);
+    ck_assert(place.admitted);
+    refuse_others(r, 0, REFUSALS_INSTANCES, 2, NOW_MS);
+    refusals_settle(r, &place, REFUSALS_UNDECIDED);
+    drain(r, ONE, NOW_MS);
+    refusals_free(NULL);
 }
 END_TEST
 
@@ -225,4 +258,5 @@ END_TEST
 
 UNIT_MAIN("refusals", valid_instance, valid_burst_then_pace, wrong_new_enclave_ids,
           valid_grants_cost_nothing, wrong_all_at_once, valid_count_of_put_off, wrong_eviction,
-          wrong_clock_back, valid_threads)
+          wrong_eviction_of_the_first, valid_settled_when_forgotten, wrong_clock_back,
+          valid_threads)

@@ -153,6 +153,15 @@ START_TEST(valid_full_disk)
     ck_assert_uint_eq(put_off(&f), 0);
     flood(&f);
     ck_err(stranger(&f, 1000), ERR_TOO_FAST);
+    /* How many were put off is for the next refusal that can be written. */
+    advance_ms(REFUSALS_EVERY_MS);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+    ck_err(stranger(&f, 1001), ERR_STORE);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &was), 0);
+    ck_err(stranger(&f, 1002), ERR_REFUSED);
+    json_auto_t *told = audit_newest(&f);
+    ck_assert_str_eq(text_at(told, "detail"),
+                     "no_measurement; requests of this instance put off before: 1");
 }
 END_TEST
 
