@@ -33,9 +33,11 @@ static enum err take_delegation(struct auditor *a, struct bytes message, struct 
         delegation_parse(parsed.payload, &claimed, NULL) != ERR_OK)
         return ERR_OK;
     /* One of another issuer's, or of another store's, gives no key that counts. */
-    if (delegation_verify(message, a->pins, claimed.not_before_ms, &claimed, &key, NULL) !=
-            ERR_OK ||
-        memcmp(claimed.store_id, a->store_id, sizeof a->store_id) != 0)
+    const enum err err =
+        delegation_verify(message, a->pins, claimed.not_before_ms, &claimed, &key, NULL);
+    if (err == ERR_NO_MEMORY || err == ERR_CRYPTO)
+        return err;
+    if (err != ERR_OK || memcmp(claimed.store_id, a->store_id, sizeof a->store_id) != 0)
         return ERR_OK;
     /* Left out, it would make its checkpoints look like an intruder's. */
     if (a->key_count == AUDITOR_KEYS_MAX)
