@@ -107,6 +107,20 @@ static inline void attempt_make(struct warden_fixture *f, struct attempt *a)
 }
 #define ATTEMPT(a) CLEANUP(attempt_free) struct attempt a = {.chain = NULL}
 
+/* One whole release of db/main, as a build asks for it that no policy here knows. */
+static inline enum err attempt_unregistered(struct warden_fixture *f, const char *module_id)
+{
+    ATTEMPT(a);
+    attempt_begin(f, &a, "hpke-x25519");
+    mkdoc_fields_defaults(&a.fields, clock_now_ms(), module_id, SEED + 1);
+    a.fields.nonce = present(&a.challenge);
+    a.fields.public_key = present(&a.spki);
+    want(&a, "db/main", 0, 0);
+    attempt_bind(&a);
+    attempt_sign(&a);
+    return attempt_send(f, &a);
+}
+
 /* --- The answer, as an agent takes it --- */
 
 struct taken {

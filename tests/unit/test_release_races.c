@@ -5,11 +5,13 @@
 #include <pthread.h>
 
 #include "verifier/warden/ledger.h"
+#include "verifier/warden/refusals.h"
 
 /* --- How many decisions have been taken, recorded or not: the linker puts this in front of
  * the ledger's own (-Wl,--wrap). --- */
 
 static _Atomic unsigned decided;
+static void (*between)(void); /* once, between the next decision and its record */
 
 enum err __real_ledger_commit_decision(struct ledger *ledger,
                                        const struct ledger_decision *decision,
@@ -26,6 +28,11 @@ enum err __wrap_ledger_commit_decision(struct ledger *ledger,
                                        struct fault *fault)
 {
     atomic_fetch_add(&decided, 1);
+    if (between != NULL) {
+        void (*const change)(void) = between;
+        between = NULL;
+        change();
+    }
     return __real_ledger_commit_decision(ledger, decision, outcome, sequence, fault);
 }
 
@@ -165,6 +172,74 @@ START_TEST(wrong_decided_before)
     ck_assert_str_eq(text_at(record, "secrets.0.reason"), "measurement_revoked");
     ck_assert_uint_eq(uint_at(record, "policy_revision"), revision + 1);
     ck_assert_uint_eq(uint_at(record, "sequence"), sequence + 2);
+}
+END_TEST
+
+/* --- A refusal that the policy overtakes: admitted, and then none --- */
+
+static struct warden_fixture *registrar;
+
+static void register_build(void)
+{
+    fixture_measurement(registrar, "payments", "1.4.3", SEED + 1);
+}
+
+/* And somebody else uses the quota of one up. */
+static void register_and_use_build(void)
+{
+    register_build();
+    ck_ok(attempt_unregistered(registrar, "i-1-enc1")); /* quotas count enclaves */
+}
+
+/* Refused to the limit, and one put off; the next is admitted, and then the policy moves. */
+static enum err overtaken_refusal(struct warden_fixture *f, void (*change)(void))
+{
+    for (unsigned i = 0; i < REFUSALS_BURST; i++)
+        ck_err(attempt_unregistered(f, MODULE), ERR_REFUSED);
+    ck_err(attempt_unregistered(f, MODULE), ERR_TOO_FAST);
+    advance_ms(REFUSALS_EVERY_MS);
+    registrar = f;
+    between = change;
+    return attempt_unregistered(f, MODULE);
+}
+
+static enum err refused_now(struct warden_fixture *f)
+{
+    ATTEMPT(a);
+    attempt_make(f, &a);
+    a.fields.pcr[0][0] ^= 1;
+    attempt_sign(&a);
+    return attempt_send(f, &a);
+}
+
+START_TEST(valid_registered_meanwhile)
+{
+    FIXTURE(f);
+    fixture_policy(&f);
+    ck_ok(overtaken_refusal(&f, register_build));
+    json_auto_t *record = audit_newest(&f);
+    ck_assert_str_eq(text_at(record, "event"), "release.granted");
+    ck_assert_str_eq(text_at(record, "detail"), "requests of this instance put off before: 1");
+    ck_err(refused_now(&f), ERR_REFUSED); /* the refusal that it did not need is still there */
+    json_auto_t *refused = audit_newest(&f);
+    ck_assert_str_eq(text_at(refused, "detail"), "no_measurement");
+    ck_err(refused_now(&f), ERR_TOO_FAST);
+}
+END_TEST
+
+START_TEST(wrong_over_quota_meanwhile)
+{
+    FIXTURE(f);
+    fixture_measurement(&f, "payments", "1.4.2", SEED);
+    fixture_secret(&f, "db/main", "the first value");
+    json_decref(admin_do(
+        &f, "grant.add",
+        PARAMS(p_text("secret", "db/main"), p_text("image", "payments"), p_uint("quota", 1))));
+    ck_err(overtaken_refusal(&f, register_and_use_build), ERR_REFUSED);
+    json_auto_t *record = audit_newest(&f);
+    ck_assert_str_eq(text_at(record, "secrets.0.reason"), "over_quota");
+    ck_assert_str_eq(text_at(record, "detail"), "requests of this instance put off before: 1");
+    ck_err(refused_now(&f), ERR_TOO_FAST); /* it was a refusal, and is used up */
 }
 END_TEST
 
@@ -318,5 +393,6 @@ START_TEST(valid_churn)
 }
 END_TEST
 
-UNIT_MAIN("release_races", valid_one_decision, valid_quota, wrong_decided_before, wrong_revision,
+UNIT_MAIN("release_races", valid_one_decision, valid_quota, wrong_decided_before,
+          valid_registered_meanwhile, wrong_over_quota_meanwhile, wrong_revision,
           wrong_after_revoke, valid_churn)

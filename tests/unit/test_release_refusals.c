@@ -11,17 +11,9 @@
 /* One more refusal (the image is not registered), from an enclave of its own each time. */
 static enum err stranger(struct warden_fixture *f, unsigned number)
 {
-    ATTEMPT(a);
     char module_id[64];
     snprintf(module_id, sizeof module_id, "i-0123456789abcdef0-enc%016x", number);
-    attempt_begin(f, &a, "hpke-x25519");
-    mkdoc_fields_defaults(&a.fields, clock_now_ms(), module_id, SEED + 1);
-    a.fields.nonce = present(&a.challenge);
-    a.fields.public_key = present(&a.spki);
-    want(&a, "db/main", 0, 0);
-    attempt_bind(&a);
-    attempt_sign(&a);
-    return attempt_send(f, &a);
+    return attempt_unregistered(f, module_id);
 }
 
 static void flood(struct warden_fixture *f)

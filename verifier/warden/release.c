@@ -170,15 +170,16 @@ static void describe_items(const struct release *r, struct audit_event *event,
 
 #define RECORD_DETAIL_MAX (sizeof((struct fault){0}.detail) + 96)
 
-/* The first refusal after some were put off says how many: nothing else does for good. */
+/* The first refusal after some were put off says how many: nothing else does for good.  So
+ * does what became a grant because the policy moved meanwhile. */
 static void add_put_off(const struct release *r, const char *detail, char out[RECORD_DETAIL_MAX])
 {
     const unsigned long long put_off = r->place.put_off;
     if (put_off == 0)
         snprintf(out, RECORD_DETAIL_MAX, "%s", detail);
     else
-        snprintf(out, RECORD_DETAIL_MAX, "%s; requests of this instance put off before: %llu",
-                 detail, put_off);
+        snprintf(out, RECORD_DETAIL_MAX, "%s%srequests of this instance put off before: %llu",
+                 detail, detail[0] == '\0' ? "" : "; ", put_off);
 }
 
 /* The record of what was decided; `code` is ERR_OK for a grant. */
@@ -208,9 +209,11 @@ static enum err record_decision(struct release *r, enum err code, const char *de
                                 struct fault *fault)
 {
     char decided_detail[RECORD_DETAIL_MAX];
+    char over_detail[RECORD_DETAIL_MAX];
     add_put_off(r, detail, decided_detail);
+    add_put_off(r, "", over_detail);
     const struct audit_event decided = describe(r, code, decided_detail, REASON_GRANTED);
-    const struct audit_event over = describe(r, ERR_REFUSED, "", REASON_OVER_QUOTA);
+    const struct audit_event over = describe(r, ERR_REFUSED, over_detail, REASON_OVER_QUOTA);
     const struct ledger_decision decision = {
         .revision = r->revision,
         .challenge = verified_doc_fields(r->doc)->nonce.value,
