@@ -109,8 +109,8 @@ static void judge(struct bytes message, const char *code, unsigned class, uint64
                   err_wire(sent.err), inject->last);
     const struct bytes body = bytes_of_buf(&sent.reply.body);
     ck_assert_msg(sent.err != ERR_OK || bytes_equal(body, bytes_of_buf(&expected)),
-                  "\"%s\" became %.*s after %s", code, (int)body.len, (const char *)body.ptr,
-                  inject->last);
+                  "\"%s\" became %.*s after %s", code, (int)(body.len < 400 ? body.len : 400),
+                  (const char *)body.ptr, inject->last);
     warden_reply_free(&sent.reply);
 }
 
