@@ -34,9 +34,13 @@ static unsigned long number(const char *text, unsigned long least)
 static void read_options(int argc, char **argv, struct run *run, size_t *documents)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'}, {"share", required_argument, NULL, 'n'},
-        {"jobs", required_argument, NULL, 'j'}, {"documents", required_argument, NULL, 'd'},
-        {"all-values", no_argument, NULL, 'a'}, {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"share", required_argument, NULL, 'n'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"documents", required_argument, NULL, 'd'},
+        {"all-values", no_argument, NULL, 'a'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -56,6 +60,9 @@ static void read_options(int argc, char **argv, struct run *run, size_t *documen
         case 'a':
             run->all_values = true;
             break;
+        case 'h':
+            fputs(usage, stdout);
+            exit(0);
         default:
             fputs(usage, stderr);
             exit(2);
