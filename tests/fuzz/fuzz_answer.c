@@ -110,7 +110,8 @@ static void read_answer(struct bytes in, struct release_answer *out)
         out->count = 1;
 }
 
-static void write_answer(const struct release_answer *answer, struct buf *out)
+/* `odd`: what read_answer makes of the last byte. */
+static void write_answer(const struct release_answer *answer, uint8_t odd, struct buf *out)
 {
     fuzz_put_chunk(out, bytes_of_buf(&answer->delegation));
     fuzz_put_chunk(out, bytes_of_buf(&answer->receipt));
@@ -118,7 +119,7 @@ static void write_answer(const struct release_answer *answer, struct buf *out)
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         fuzz_put_chunk(out, bytes_of_buf(&answer->item[i].ciphertext));
     const uint8_t tail[] = {(uint8_t)(answer->item[0].version - 1),
-                            (uint8_t)(answer->item[1].version - 1), 0};
+                            (uint8_t)(answer->item[1].version - 1), odd};
     FUZZ_OK(buf_append(out, bytes_of(tail, sizeof tail)));
 }
 
@@ -186,6 +187,20 @@ static void remake_receipt(struct release_answer *answer, unsigned *seed)
     sign(bytes_of_buf(&content), &answer->receipt);
 }
 
+/* In the listing; and in the receipt, as a verifier that went back to an older one would. */
+static void change_version(struct release_answer *answer, unsigned *seed)
+{
+    struct receipt receipt = world.receipt;
+    CLEANUP(buf_free) struct buf payload = {0};
+    const size_t i = fuzz_choose(seed, ARRAY_LEN(names));
+    answer->item[i].version = 1 + fuzz_choose(seed, 9);
+    if (fuzz_choose(seed, 2) == 0)
+        return;
+    receipt.item[i].version = answer->item[i].version;
+    FUZZ_OK(receipt_append(&receipt, &payload));
+    sign(bytes_of_buf(&payload), &answer->receipt);
+}
+
 static void change_piece(struct buf *piece, bool cbor, unsigned *seed)
 {
     uint8_t content[4096];
@@ -211,7 +226,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     case 0:
         return LLVMFuzzerMutate(data, size, max_size);
     case 1:
-        write_answer(&world.honest, &whole);
+        write_answer(&world.honest, 0, &whole);
         return fuzz_replace(data, size, max_size, &whole);
     case 2:
         change_piece(&answer.delegation, true, &seed);
@@ -226,12 +241,13 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         change_piece(&answer.item[fuzz_choose(&seed, 2)].ciphertext, false, &seed);
         break;
     case 6:
-        answer.item[fuzz_choose(&seed, 2)].version = 1 + fuzz_choose(&seed, 9);
+        change_version(&answer, &seed);
         break;
     default:
         remake_receipt(&answer, &seed);
         break;
     }
-    write_answer(&answer, &whole);
+    write_answer(&answer, (uint8_t)(fuzz_choose(&seed, 8) == 0 ? fuzz_choose(&seed, 8) : 0),
+                 &whole);
     return fuzz_replace(data, size, max_size, &whole);
 }

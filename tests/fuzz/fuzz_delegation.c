@@ -25,6 +25,24 @@ static bool must_count(struct bytes message, uint64_t at_ms)
                ERR_OK;
 }
 
+/* Where the store is pinned, too, only its own delegations count. */
+static void check_pinned_store(struct bytes in, uint64_t at_ms, enum err any,
+                               const struct delegation *found)
+{
+    struct issuer_pins pins = fuzz_keys()->pins; /* its keys stay the original's */
+    struct fault fault = FAULT_NONE;
+    struct delegation out;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;
+    pins.one_store = true;
+    memcpy(pins.store_id, fuzz_store_id, sizeof pins.store_id);
+    FUZZ_FILL(&out);
+    const enum err err = delegation_verify(in, &pins, at_ms, &out, &key, &fault);
+    FUZZ_CHECK(err, &fault, in, &out);
+    const bool own =
+        any == ERR_OK && memcmp(found->store_id, fuzz_store_id, sizeof fuzz_store_id) == 0;
+    FUZZ_HOLDS((err == ERR_OK) == own);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes in = bytes_of(data, size);
@@ -39,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(err, &fault, in, &out);
     FUZZ_HOLDS((err == ERR_OK) == (key != NULL));
     FUZZ_HOLDS((err == ERR_OK) == must_count(in, at_ms));
+    check_pinned_store(in, at_ms, err, &out);
     return 0;
 }
 

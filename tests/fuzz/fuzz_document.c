@@ -1,6 +1,7 @@
 /* Documents by recipe: each byte of the input chooses one member of a certificate or of the
  * payload (mkdoc.h), and so whether the document must verify is known without reading it.
- * It does exactly then. */
+ * It does exactly then, and its region is the one that the regional certificate was named
+ * for. */
 #include <openssl/x509v3.h>
 #include <stdio.h>
 
@@ -79,7 +80,31 @@ static bool choose_certificate(struct bytes *in, struct mkdoc_cert *cert, size_t
     return right;
 }
 
-static bool choose_chain(struct bytes *in, struct mkdoc_chain *out)
+/* "<hash>.<region>.aws.nitro-enclaves" names a region, and no other form does. */
+static const char *choose_region(struct bytes *in, struct mkdoc_cert *regional)
+{
+    static const struct {
+        const char *cn;
+        const char *region;
+    } names[] = {
+        {"0.eu-west-3.aws.nitro-enclaves", "eu-west-3"},
+        {"abc.r234567890123456789012345678901.aws.nitro-enclaves",
+         "r234567890123456789012345678901"},
+        {"abc.r2345678901234567890123456789012.aws.nitro-enclaves", ""},
+        {".aws.nitro-enclaves", ""},
+        {"abc.eu-west-3.aws.nitro-enclave", ""},
+        {".eu-west-3.aws.nitro-enclaves", ""},
+        {"eu-west-3.aws.nitro-enclaves", ""},
+        {"abc.EU.aws.nitro-enclaves", ""},
+        {"abc..aws.nitro-enclaves", ""},
+        {"abc.zonal.eu-west-3.aws.nitro-enclaves", ""},
+    };
+    const size_t i = fuzz_take_byte(in) % ARRAY_LEN(names);
+    snprintf(regional->subject_cn, sizeof regional->subject_cn, "%s", names[i].cn);
+    return names[i].region;
+}
+
+static bool choose_chain(struct bytes *in, struct mkdoc_chain *out, const char **region)
 {
     struct mkdoc_chain_spec spec;
     bool right = true;
@@ -98,7 +123,11 @@ static bool choose_chain(struct bytes *in, struct mkdoc_chain *out)
             continue;
         keep = i < keep ? i : keep;
         right = choose_certificate(in, &spec.cert[i], i, spec.len) && right;
+        if (i == 1 && seldom(in))
+            *region = choose_region(in, &spec.cert[i]);
     }
+    if (spec.len == 2) /* the root and the leaf */
+        *region = "";
     FUZZ_OK(mkdoc_chain_extend(fuzz_chain(), keep, &spec, out));
     if (seldom(in)) { /* another document's leaf key */
         EVP_PKEY *leaf_key = out->key[spec.len - 1];
@@ -172,24 +201,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mkdoc_fields fields;
     struct fault fault = FAULT_NONE;
     struct attest_report report;
+    CLEANUP(verified_doc_freep) struct verified_doc *doc = NULL;
     if (trust == NULL) {
         CLEANUP(buf_free) struct buf pem = {0};
         FUZZ_OK(mkdoc_root_pem(fuzz_chain(), &pem));
         FUZZ_OK(attest_trust_new(buf_text(&pem), 0, NULL, &trust, NULL));
     }
     bool right = choose_fields(&in, &fields);
-    right = choose_chain(&in, &chain) && right;
+    const char *region = FUZZ_REGION;
+    right = choose_chain(&in, &chain, &region) && right;
     /* A leaf on another curve cannot sign 96 bytes here; its document is refused anyway. */
     if (mkdoc_document(&fields, &chain, &document) != ERR_OK) {
         FUZZ_HOLDS(!right);
         return 0;
     }
-    const enum err err = attest_verify(trust, bytes_of_buf(&document), ATTDOC_ENCLAVE, NOW_MS, NULL,
+    const enum err err = attest_verify(trust, bytes_of_buf(&document), ATTDOC_ENCLAVE, NOW_MS, &doc,
                                        &report, &fault);
     fuzz_check(err, &fault, 0, document.len, NULL, 0);
     if ((err == ERR_OK) != right)
         fprintf(stderr, "expected %s, found %s [%s] %s\n", right ? "ok" : "a refusal",
                 err_wire(err), fault.field, fault.detail);
-    FUZZ_HOLDS((err == ERR_OK) == right);
+    FUZZ_HOLDS((err == ERR_OK) == right && (doc != NULL) == right);
+    FUZZ_HOLDS(!right || bytes_equal_text(verified_doc_region(doc), region));
     return 0;
 }
