@@ -30,18 +30,21 @@ static bool choose_certificate(struct bytes *in, struct mkdoc_cert *cert, size_t
         cert->until_ms = NOW_MS + 1000 * (fuzz_take_byte(in) - 128);
         right = right && cert->until_ms >= NOW_MS && cert->until_ms >= cert->from_ms;
     }
+    bool constraints = true;
     if (seldom(in)) {
         cert->ca = !cert->ca;
-        right = false;
+        constraints = false;
     }
     if (seldom(in)) {
         cert->pathlen = fuzz_take_byte(in) % 8 - 1;
-        right = right && (cert->pathlen < 0 || (!leaf && (size_t)cert->pathlen >= len - 2 - i));
+        constraints =
+            constraints && (cert->pathlen < 0 || (!leaf && (size_t)cert->pathlen >= len - 2 - i));
     }
-    if (seldom(in)) {
+    if (seldom(in)) { /* whatever they said */
         cert->basic_constraints = false;
-        right = right && leaf;
+        constraints = leaf;
     }
+    right = right && constraints;
     if (seldom(in)) {
         cert->key_usage = fuzz_take_byte(in);
         const bool signs = (cert->key_usage & X509v3_KU_DIGITAL_SIGNATURE) != 0;
