@@ -121,9 +121,9 @@ static void add_base64(json_t *array, const char *member, struct bytes value)
 #define DAY_MS UINT64_C(86400000)
 
 /* An honest page of `count` records after `*sequence`, with a checkpoint of the last, made
- * at `time_ms`. */
+ * at `time_ms`; `foreign`: as one of another store. */
 static json_t *make_page(uint64_t *sequence, uint8_t hash[static SHA384_LEN], unsigned count,
-                         uint64_t time_ms, struct buf *checkpoint)
+                         uint64_t time_ms, bool foreign, struct buf *checkpoint)
 {
     CLEANUP(buf_free) struct buf payload = {0};
     CLEANUP(buf_free) struct buf delegation = {0};
@@ -143,6 +143,7 @@ static json_t *make_page(uint64_t *sequence, uint8_t hash[static SHA384_LEN], un
     }
     struct audit_checkpoint content = {.sequence = *sequence, .time_ms = time_ms};
     memcpy(content.store_id, fuzz_store_id, sizeof content.store_id);
+    content.store_id[0] ^= foreign;
     memcpy(content.hash, hash, sizeof content.hash);
     checkpoint->len = 0;
     FUZZ_OK(audit_checkpoint_append(&content, &payload));
@@ -153,20 +154,21 @@ static json_t *make_page(uint64_t *sequence, uint8_t hash[static SHA384_LEN], un
 }
 
 /* Two pages; `keep`: the first one's checkpoint before them; `late`: the second one's made
- * when the key was not delegated any more. */
-static void put_sample(bool keep, bool late, struct buf *out)
+ * when the key was not delegated any more, or as another store's. */
+static void put_sample(bool keep, bool late, bool foreign, struct buf *out)
 {
     uint64_t sequence = 0;
     uint8_t hash[SHA384_LEN];
     CLEANUP(buf_free) struct buf checkpoint = {0};
     CLEANUP(json_decref_p)
-    json_t *first = make_page(&sequence, hash, 2, FUZZ_TIME_MS, &checkpoint);
+    json_t *first = make_page(&sequence, hash, 2, FUZZ_TIME_MS, false, &checkpoint);
     if (keep) {
         FUZZ_OK(base64_append(out, bytes_of_buf(&checkpoint)));
         FUZZ_OK(buf_append_text(out, "\n"));
     }
     CLEANUP(json_decref_p)
-    json_t *second = make_page(&sequence, hash, 1, FUZZ_TIME_MS + (late ? DAY_MS : 1), &checkpoint);
+    json_t *second =
+        make_page(&sequence, hash, 1, FUZZ_TIME_MS + (late ? DAY_MS : 1), foreign, &checkpoint);
     FUZZ_OK(json_append(out, first));
     FUZZ_OK(buf_append_text(out, "\n"));
     FUZZ_OK(json_append(out, second));
@@ -177,7 +179,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     CLEANUP(buf_free) struct buf whole = {0};
     uint8_t line[8192];
     if (size < 2 || fuzz_choose(&seed, 64) == 0) {
-        put_sample(fuzz_choose(&seed, 2) == 0, fuzz_choose(&seed, 4) == 0, &whole);
+        const bool keep = fuzz_choose(&seed, 2) == 0;
+        const bool late = fuzz_choose(&seed, 4) == 0;
+        put_sample(keep, late, fuzz_choose(&seed, 4) == 0, &whole);
         return fuzz_replace(data, size, max_size, &whole);
     }
     /* One of the lines, as JSON. */

@@ -2,7 +2,11 @@
  * first byte says which.  Nothing opens but what was sealed, in its order, under its AAD; and
  * what was sealed does.  (The mutator knows the public key, as everybody does.) */
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 
+#include "common/openssl_cleanup.h"
 #include "common/wrap.h"
 #include "fixed_keys.h"
 
@@ -49,6 +53,30 @@ static void seal(unsigned format, struct buf *out)
     }
 }
 
+/* OAEP of so many bytes under the RSA key, which anybody can make: no key is of this length. */
+static void seal_other_length(size_t len, struct buf *out)
+{
+    static const uint8_t zeros[64];
+    unsigned format = 1;
+    while (strncmp(wrap_formats[format], "rsa", 3) != 0)
+        format++;
+    CLEANUP(buf_free) struct buf spki = {0};
+    FUZZ_OK(wrap_key_spki(key_of(format), &spki));
+    const uint8_t *p = spki.ptr;
+    CLEANUP(evp_pkey_freep) EVP_PKEY *key = d2i_PUBKEY(NULL, &p, (long)spki.len);
+    CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    uint8_t enc[512];
+    size_t enc_len = sizeof enc;
+    FUZZ_HOLDS(ctx != NULL && EVP_PKEY_encrypt_init(ctx) == 1 &&
+               EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) == 1 &&
+               EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()) == 1 &&
+               EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) == 1 &&
+               EVP_PKEY_encrypt(ctx, enc, &enc_len, zeros, len) == 1);
+    const uint8_t first = (uint8_t)format;
+    FUZZ_OK(buf_append(out, bytes_of(&first, 1)));
+    fuzz_put_chunk(out, bytes_of(enc, enc_len));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes in = bytes_of(data, size);
@@ -77,6 +105,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     CLEANUP(buf_free) struct buf whole = {0};
     if (size > 1 && fuzz_choose(&seed, 8) > 0)
         return 1 + LLVMFuzzerMutate(data + 1, size - 1, max_size - 1);
-    seal(fuzz_choose(&seed, FORMATS), &whole);
+    if (fuzz_choose(&seed, 4) == 0)
+        seal_other_length(fuzz_choose(&seed, 32), &whole);
+    else
+        seal(fuzz_choose(&seed, FORMATS), &whole);
     return fuzz_replace(data, size, max_size, &whole);
 }
