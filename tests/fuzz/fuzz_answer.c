@@ -39,7 +39,8 @@ static void digest_contents(const struct release_answer *answer, struct receipt 
     }
 }
 
-static void seal(struct release_answer *answer)
+/* Both secrets, in the versions of the receipt. */
+static void seal(struct release_answer *answer, const struct receipt *receipt)
 {
     CLEANUP(buf_free) struct buf spki = {0};
     CLEANUP(wrap_recipient_freep) struct wrap_recipient *recipient = NULL;
@@ -55,7 +56,7 @@ static void seal(struct release_answer *answer)
         FUZZ_OK(secret_new(strlen(values[i]), &value));
         memcpy(secret_ptr(value), values[i], strlen(values[i]));
         snprintf(item->name, sizeof item->name, "%s", names[i]);
-        item->version = world.receipt.item[i].version;
+        item->version = receipt->item[i].version;
         FUZZ_OK(protocol_wrap_aad(answer->format, world.document.digest, names[i], item->version,
                                   &aad));
         FUZZ_OK(wrap_seal(sealer, bytes_of_buf(&aad), value, &item->ciphertext));
@@ -80,14 +81,17 @@ static void make_world(void)
                                               .document = &world.document,
                                               .held = &world.held};
     memcpy(world.expected.challenge, world.receipt.challenge, sizeof world.expected.challenge);
-    seal(&world.honest);
+    seal(&world.honest, &world.receipt);
     digest_contents(&world.honest, &world.receipt);
     FUZZ_OK(receipt_append(&world.receipt, &payload));
     sign(bytes_of_buf(&payload), &world.honest.receipt);
     fuzz_delegation(&world.honest.delegation);
 }
 
-static void read_answer(struct bytes in, struct release_answer *out)
+/* What the last byte makes odd about an answer, or about who asked. */
+enum { ODD_FORMAT = 1, ODD_NAME = 2, ODD_COUNT = 4, ODD_NOTHING_HELD = 8 };
+
+static uint8_t read_answer(struct bytes in, struct release_answer *out)
 {
     snprintf(out->format, sizeof out->format, "%s", world.honest.format);
     FUZZ_OK(buf_append(&out->delegation, fuzz_take_chunk(&in)));
@@ -102,15 +106,15 @@ static void read_answer(struct bytes in, struct release_answer *out)
     out->item[0].version = 1u + fuzz_take_byte(&in);
     out->item[1].version = 1u + fuzz_take_byte(&in);
     const uint8_t odd = fuzz_take_byte(&in);
-    if ((odd & 1) != 0)
+    if ((odd & ODD_FORMAT) != 0)
         snprintf(out->format, sizeof out->format, "hpke-p256");
-    if ((odd & 2) != 0)
+    if ((odd & ODD_NAME) != 0)
         snprintf(out->item[1].name, sizeof out->item[1].name, "y");
-    if ((odd & 4) != 0)
+    if ((odd & ODD_COUNT) != 0)
         out->count = 1;
+    return odd;
 }
 
-/* `odd`: what read_answer makes of the last byte. */
 static void write_answer(const struct release_answer *answer, uint8_t odd, struct buf *out)
 {
     fuzz_put_chunk(out, bytes_of_buf(&answer->delegation));
@@ -123,7 +127,9 @@ static void write_answer(const struct release_answer *answer, uint8_t odd, struc
     FUZZ_OK(buf_append(out, bytes_of(tail, sizeof tail)));
 }
 
-static void check_opened(const struct release_answer *answer, const struct answer_opened *opened)
+/* `oldest`: of the first secret, whose version was left open. */
+static void check_opened(const struct release_answer *answer, const struct answer_opened *opened,
+                         uint32_t oldest)
 {
     struct cose_sign1 msg;
     struct receipt receipt;
@@ -138,9 +144,10 @@ static void check_opened(const struct release_answer *answer, const struct answe
     FUZZ_HOLDS(opened->count == ARRAY_LEN(names));
     for (size_t i = 0; i < opened->count; i++) {
         FUZZ_HOLDS(strcmp(opened->item[i].name, names[i]) == 0);
-        FUZZ_HOLDS(opened->item[i].version == world.receipt.item[i].version);
+        FUZZ_HOLDS(opened->item[i].version == answer->item[i].version);
         FUZZ_HOLDS(bytes_equal_text(secret_view(opened->item[i].value), values[i]));
     }
+    FUZZ_HOLDS(opened->item[0].version >= oldest && opened->item[1].version == 2);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -150,15 +157,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(release_answer_free) struct release_answer answer = {0};
     struct answer_opened opened;
     struct fault fault = FAULT_NONE;
-    read_answer(bytes_of(data, size), &answer);
+    struct answer_expected expected = world.expected;
+    const bool nothing_held = (read_answer(bytes_of(data, size), &answer) & ODD_NOTHING_HELD) != 0;
+    if (nothing_held)
+        expected.held = NULL;
     FUZZ_FILL(&opened);
-    const enum err err = answer_open(&answer, &world.expected, &opened, &fault);
+    const enum err err = answer_open(&answer, &expected, &opened, &fault);
     fuzz_check(err, &fault, 0, 0, &opened, sizeof opened);
     if (err != ERR_OK) {
         FUZZ_HOLDS(err == ERR_ANSWER);
         return 0;
     }
-    check_opened(&answer, &opened);
+    check_opened(&answer, &opened, nothing_held ? 3 : 5);
     answer_opened_free(&opened);
     return 0;
 }
@@ -187,7 +197,7 @@ static void remake_receipt(struct release_answer *answer, unsigned *seed)
     sign(bytes_of_buf(&content), &answer->receipt);
 }
 
-/* In the listing; and in the receipt, as a verifier that went back to an older one would. */
+/* In the listing only; or sealed and signed, as by a verifier that went back to an older one. */
 static void change_version(struct release_answer *answer, unsigned *seed)
 {
     struct receipt receipt = world.receipt;
@@ -197,6 +207,12 @@ static void change_version(struct release_answer *answer, unsigned *seed)
     if (fuzz_choose(seed, 2) == 0)
         return;
     receipt.item[i].version = answer->item[i].version;
+    answer->count = 0;
+    answer->enc.len = 0;
+    for (size_t k = 0; k < ARRAY_LEN(names); k++)
+        answer->item[k].ciphertext.len = 0;
+    seal(answer, &receipt);
+    digest_contents(answer, &receipt);
     FUZZ_OK(receipt_append(&receipt, &payload));
     sign(bytes_of_buf(&payload), &answer->receipt);
 }
@@ -220,7 +236,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         make_world();
     CLEANUP(release_answer_free) struct release_answer answer = {0};
     CLEANUP(buf_free) struct buf whole = {0};
-    read_answer(bytes_of(data, size), &answer);
+    (void)read_answer(bytes_of(data, size), &answer);
     answer.count = ARRAY_LEN(names);
     switch (fuzz_choose(&seed, 10)) {
     case 0:
@@ -247,7 +263,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         remake_receipt(&answer, &seed);
         break;
     }
-    write_answer(&answer, (uint8_t)(fuzz_choose(&seed, 8) == 0 ? fuzz_choose(&seed, 8) : 0),
+    write_answer(&answer, (uint8_t)(fuzz_choose(&seed, 8) == 0 ? fuzz_choose(&seed, 16) : 0),
                  &whole);
     return fuzz_replace(data, size, max_size, &whole);
 }

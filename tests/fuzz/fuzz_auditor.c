@@ -30,6 +30,7 @@ static void check_checkpoints(const json_t *page, uint64_t sequence,
         FUZZ_OK(cose_sign1_parse(COSE_CHECKPOINT, bytes_of_buf(&message), &signed_message, NULL));
         FUZZ_OK(cose_sign1_verify(&signed_message, fuzz_keys()->receipt, NULL));
         FUZZ_OK(audit_checkpoint_parse(signed_message.payload, &checkpoint, NULL));
+        FUZZ_HOLDS(memcmp(checkpoint.store_id, fuzz_store_id, sizeof fuzz_store_id) == 0);
         FUZZ_HOLDS(checkpoint.sequence != sequence ||
                    memcmp(checkpoint.hash, hash, sizeof checkpoint.hash) == 0);
     }

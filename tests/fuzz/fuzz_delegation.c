@@ -61,6 +61,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
+/* An honest one; or for another store. */
+static void put_sample(bool foreign, struct buf *out)
+{
+    uint8_t store_id[PROTOCOL_STORE_ID_LEN];
+    CLEANUP(buf_free) struct buf spki = {0};
+    memcpy(store_id, fuzz_store_id, sizeof store_id);
+    store_id[0] ^= foreign;
+    FUZZ_OK(spki_append(fuzz_keys()->receipt, &spki));
+    FUZZ_OK(delegation_sign(fuzz_keys()->issuer, bytes_of_buf(&spki), store_id, FUZZ_TIME_MS,
+                            3600000, out));
+}
+
 /* Its content changed and signed again, now and then by somebody else. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
@@ -75,7 +87,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     FUZZ_OK(buf_append(&whole, bytes_of(&minutes, 1)));
     if (cose_sign1_parse(COSE_DELEGATION, in, &msg, NULL) != ERR_OK ||
         msg.payload.len > sizeof payload || fuzz_choose(&seed, 16) == 0) {
-        fuzz_delegation(&whole);
+        put_sample(fuzz_choose(&seed, 4) == 0, &whole);
         return fuzz_replace(data, size, max_size, &whole);
     }
     memcpy(payload, msg.payload.ptr, msg.payload.len);
