@@ -76,7 +76,7 @@ def unify(a, b, binding):
 
 def match(pattern, term, binding):
     """One-sided: binds variables of `pattern` only.  Most of the time is spent here; a loop
-    takes a third less of it than all()."""
+    takes a fifth less of it than all()."""
     if isinstance(pattern, int):
         if pattern in binding:
             return binding[pattern] == term
