@@ -326,9 +326,7 @@ class Commands(WithStore):
 
     def test_pages(self):
         """More rows than the server puts on one page."""
-        for i in range(105):
-            self.done("measurement", "add", f"payments@{i}", "--draft", "--pcr",
-                      f"0={pcr(str(i))}", *PCRS[2:])
+        self.add_drafts("payments", 105)
         versions = [m["version"] for m in self.json("measurement", "list")]
         self.assertEqual(versions, [str(i) for i in range(105)])
 

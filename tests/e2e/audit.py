@@ -77,9 +77,7 @@ class Audit(WithStore):
         self.check(self.verify_through(lambda answer: answer), 0)
 
     def test_valid_pages(self):
-        for i in range(510):
-            self.done("measurement", "add", f"many@{i}", "--draft", "--pcr", f"0={pcr(f'many {i}')}",
-                      "--pcr", f"1={pcr('1')}", "--pcr", f"2={pcr('2')}")
+        self.add_drafts("many", 510)
         self.assertEqual(self.json("audit", "verify")["records"], 516)
 
     def test_record_altered(self):

@@ -210,6 +210,19 @@ class WithStore(unittest.TestCase):
         self.assertEqual(run.stdout, b"")
         return run.stderr.decode()
 
+    def add_drafts(self, image, count):
+        """Versions 0, 1, 2, ... over one connection: a process for each would be what takes long."""
+        token = self.store.read("client/token").strip().decode()
+        connection = UnixConnection(self.store.ready["admin"].removeprefix("unix:"))
+        for i in range(count):
+            connection.request("POST", "/v1/admin/measurements", json.dumps({
+                "image": image, "version": str(i), "draft": True,
+                "pcrs": {str(n): pcr(f"{i} {n}") for n in range(3)}}),
+                {"Authorization": "Bearer " + token, "Content-Type": "application/json"})
+            answer = connection.getresponse()
+            self.assertEqual((answer.status, bool(answer.read())), (200, True))
+        connection.close()
+
     def not_started(self, code, says, *args):
         finished = self.store.start(*args)
         self.assertIsNotNone(finished, "it serves")
