@@ -82,6 +82,23 @@ START_TEST(valid_limits)
 }
 END_TEST
 
+/* What else bounds it is the payload as a whole: test_attest, long_module_id. */
+START_TEST(valid_module_id)
+{
+    static const size_t lens[] = {1, 23, 24, 255, 256, ATTDOC_PAYLOAD_MAX};
+    static char id[ATTDOC_PAYLOAD_MAX + 1];
+    for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+        PAYLOAD(p);
+        memset(id, 'i', lens[i]);
+        id[lens[i]] = '\0';
+        set_text(&p, MODULE_ID, "module_id", id);
+        struct attdoc doc;
+        check_accepted(&p, &doc);
+        ck_assert(bytes_equal_text(doc.module_id, id));
+    }
+}
+END_TEST
+
 START_TEST(valid_absent_optionals)
 {
     PAYLOAD(p);
@@ -362,8 +379,8 @@ START_TEST(valid_is_debug)
 END_TEST
 
 UNIT_MAIN("attdoc", valid_maps, valid_key_order, valid_views, valid_nitrotpm, valid_limits,
-          valid_absent_optionals, wrong_map, no_entries, junk_trailing, junk_truncated,
-          no_value_before_break, no_required_field, wrong_duplicate_key, wrong_both_kinds,
-          wrong_unknown_key, long_unknown_key, junk_unknown_key, valid_tolerated, wrong_tolerated,
-          wrong_tolerated_pcrs, wrong_tolerated_duplicate, wrong_tolerated_known,
+          valid_module_id, valid_absent_optionals, wrong_map, no_entries, junk_trailing,
+          junk_truncated, no_value_before_break, no_required_field, wrong_duplicate_key,
+          wrong_both_kinds, wrong_unknown_key, long_unknown_key, junk_unknown_key, valid_tolerated,
+          wrong_tolerated, wrong_tolerated_pcrs, wrong_tolerated_duplicate, wrong_tolerated_known,
           valid_fault_offset, valid_is_debug, wrong_break)

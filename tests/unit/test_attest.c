@@ -304,6 +304,26 @@ START_TEST(long_document)
 }
 END_TEST
 
+START_TEST(long_module_id)
+{
+    static char id[ATTDOC_PAYLOAD_MAX];
+    CLEANUP(fixture_free) struct fixture f = {0};
+    CLEANUP(buf_free) struct buf payload = {0};
+    fixture_make(&f);
+    f.fields.module_id = memset(id, 'i', 256); /* from there on the string's head keeps its size */
+    ck_ok(mkdoc_payload(&f.fields, &f.chain, &payload));
+    memset(id, 'i', 256 + ATTDOC_PAYLOAD_MAX - payload.len);
+    f.document.len = 0;
+    ck_ok(mkdoc_document(&f.fields, &f.chain, &f.document));
+    ck_ok(attest_verify(f.trust, bytes_of_buf(&f.document), ATTDOC_ENCLAVE, NOW_MS, NULL, NULL,
+                        NULL));
+    id[strlen(id)] = 'i';
+    f.document.len = 0;
+    ck_ok(mkdoc_document(&f.fields, &f.chain, &f.document));
+    expect(&f, ATTDOC_ENCLAVE, NOW_MS, ERR_TOO_LARGE, "cose.payload", ATTEST_COSE);
+}
+END_TEST
+
 START_TEST(no_document)
 {
     CLEANUP(fixture_free) struct fixture f = {0};
@@ -573,8 +593,8 @@ END_TEST
 
 UNIT_MAIN("attest", valid_aws_root, junk_root, wrong_root_twice, wrong_root_and_junk, long_root,
           wrong_root_rules, valid_document, valid_without_results, valid_debug, valid_at_document,
-          wrong_time_at_document, long_document, no_document, junk_payload, wrong_kind, wrong_root,
-          wrong_chain, wrong_validity, wrong_chain_signature, wrong_signature,
-          wrong_signature_of_another_leaf, wrong_bit_anywhere, valid_parse_only,
+          wrong_time_at_document, long_document, long_module_id, no_document, junk_payload,
+          wrong_kind, wrong_root, wrong_chain, wrong_validity, wrong_chain_signature,
+          wrong_signature, wrong_signature_of_another_leaf, wrong_bit_anywhere, valid_parse_only,
           valid_tolerated_key, wrong_region_names, no_region_without_a_regional_certificate,
           valid_check_names, wrong_root_of_awss_name)

@@ -48,6 +48,7 @@ class Set:
     def __init__(self, name, root_pem, documents, least):
         self.name, self.root_pem, self.documents = name, root_pem, documents
         self.least = least  # valid ones
+        self.too_long = {}  # by one byte, and else in order
         pem = read(root_pem)
         self.root = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
 
@@ -62,7 +63,11 @@ def made(directory):
     pem = os.path.join(directory, "root.pem")
     with open(pem, "wb") as file:
         file.write(chain.root.public_bytes(Encoding.PEM))
-    return Set("made", pem, {f"made {i}": maker.document(rng, chain, i) for i in range(MADE)}, MADE)
+    of = Set("made", pem, {f"made {i}": maker.document(rng, chain, i) for i in range(MADE)}, MADE + 3)
+    for i in range(3):
+        of.documents[f"longest {i}"] = maker.document(rng, chain, i, maker.PAYLOAD_MAX)
+        of.too_long[f"too long {i}"] = maker.document(rng, chain, i, maker.PAYLOAD_MAX + 1)
+    return of
 
 
 def sets(source):
@@ -205,6 +210,9 @@ def main(source, tool, vouchsafe, count):
             for name in valid:
                 shapes |= check_fields(vouchsafe, of, name)
             fields += len(valid)
+            before = seen["COSE-8"]
+            compare_verdicts(tool, of, of.too_long, codes, seen)
+            assert seen["COSE-8"] - before == len(of.too_long)
             damaged = dict(mutants_of(of, valid, int(count) // len(all_sets)))
             compare_verdicts(tool, of, damaged, codes, seen)
             print(f"{of.name}: {len(of.documents)} documents ({len(valid)} valid), {len(damaged)} "

@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 NOW = datetime.datetime(2026, 11, 23, tzinfo=datetime.timezone.utc)
 NOW_MS = int(NOW.timestamp()) * 1000
 HEADER = bytes.fromhex("a1013822")
+PAYLOAD_MAX = 16384  # COSE-8: the only bound that module_id has
 SERIALS = (1, 0x7f, 0x80, 2**159 - 1, 2**160 - 1)
 
 
@@ -61,21 +62,30 @@ class Chain:
         return [c.public_bytes(Encoding.DER) for c in certificates], key
 
 
-def encode_map(rng, entries):
-    """Definite or not, in any order."""
-    entries = list(entries.items())
-    rng.shuffle(entries)
-    body = b"".join(cbor2.dumps(k) + cbor2.dumps(v) for k, v in entries)
-    if rng.randrange(2):
+def encode_map(entries, indefinite):
+    body = b"".join(cbor2.dumps(k) + cbor2.dumps(v) for k, v in entries.items())
+    if indefinite:
         return b"\xbf" + body + b"\xff"
     return bytes([0xa0 | len(entries)]) + body
 
 
-def document(rng, chain, number):
+def encode_payload(rng, entries, length=None):
+    """Definite or not, in any order; with a length, of that one, by the module_id."""
+    entries = dict(rng.sample(list(entries.items()), len(entries)))
+    indefinite = rng.randrange(2)
+    if length is not None:
+        entries["module_id"] = "i" * 256  # from there on the string's head keeps its size
+        entries["module_id"] += "i" * (length - len(encode_map(entries, indefinite)))
+        assert len(encode_map(entries, indefinite)) == length
+    return encode_map(entries, indefinite)
+
+
+def document(rng, chain, number, length=None):
     """One document; the optional fields go through their states with `number`."""
     ders, key = chain.bundle(rng, rng.choice((1, 4, 8)))
     entries = {
-        "module_id": rng.choice(("i", "i-0123456789abcdef0-enc0123456789abcdef", "m\u00f6dul")),
+        "module_id": rng.choice(("i", "i-0123456789abcdef0-enc0123456789abcdef", "m\u00f6dul",
+                                 "i" * 23, "i" * 24, "i" * 255, "i" * 256)),
         "digest": "SHA384",
         "timestamp": NOW_MS + rng.choice((0, 1, 999)),
         "pcrs": {i: rng.randbytes(48) for i in sorted(rng.sample(range(32), rng.choice((1, 16, 32))))},
@@ -86,7 +96,7 @@ def document(rng, chain, number):
         state = (number // 3**place) % 3 if number % 2 else rng.randrange(3)
         if state:
             entries[name] = None if state == 1 else rng.randbytes(rng.choice((0, 1, 23, 24, 256, 1024)))
-    payload = encode_map(rng, entries)
+    payload = encode_payload(rng, entries, length)
     message = cbor2.dumps(["Signature1", HEADER, b"", payload])
     r, s = utils.decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA384())))
     envelope = cbor2.dumps([HEADER, {}, payload, r.to_bytes(48, "big") + s.to_bytes(48, "big")])
