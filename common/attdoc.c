@@ -31,8 +31,8 @@ static enum err read_bytes(struct parser *p, size_t min, size_t max, struct byte
     struct bytes value;
     TRY(cbor_reader_bytes(&p->r, &value));
     if (value.len < min || value.len > max) /* DOC-12 */
-        FAIL(at(p, offset), ERR_DOC_MALFORMED, "%zu bytes where %zu to %zu are allowed", value.len,
-             min, max);
+        FAIL(at(p, offset), ERR_DOC_MALFORMED, "%zu byte%s where %zu to %zu are allowed", value.len,
+             plural(value.len), min, max);
     *out = value;
     return ERR_OK;
 }

@@ -184,7 +184,7 @@ static enum err read_exact(struct cbor_reader *r, uint8_t *out, size_t len)
     TRY(cbor_reader_bytes(r, &value));
     if (value.len != len)
         FAIL(fault_at(r->fault, r->pos, "%s", r->field), ERR_MALFORMED,
-             "%zu bytes found, %zu expected", value.len, len);
+             "%zu byte%s found, %zu expected", value.len, plural(value.len), len);
     memcpy(out, value.ptr, len);
     return ERR_OK;
 }

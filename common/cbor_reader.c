@@ -294,10 +294,10 @@ static enum err check_count(const struct cbor_reader *r, const struct head *head
     const size_t left = r->in.len - head->offset - head->len;
     if (decoded->kind == CBOR_KIND_ARRAY && decoded->value > left) /* CBOR-10 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
-             "an array of %" PRIu64 " entries in %zu bytes", decoded->value, left);
+             "an array of length %" PRIu64 " in %zu byte%s", decoded->value, left, plural(left));
     if (decoded->kind == CBOR_KIND_MAP && decoded->value > left / 2) /* CBOR-10 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
-             "a map of %" PRIu64 " entries in %zu bytes", decoded->value, left);
+             "a map of size %" PRIu64 " in %zu byte%s", decoded->value, left, plural(left));
     if (decoded->kind == CBOR_KIND_TAG && left == 0) /* CBOR-10 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED, "the input ends after a tag");
     return ERR_OK;
@@ -342,7 +342,8 @@ static enum err read_item(const struct cbor_reader *r, enum allowance allow, str
         TRY(check_shortest(r, &head, &decoded));
         if (decoded.kind == CBOR_KIND_TEXT && !utf8_valid(decoded.string)) /* CBOR-12 */
             FAIL(cbor_reader_fault(r, head.offset), ERR_UTF8,
-                 "a text string of %zu bytes is not UTF-8", decoded.string.len);
+                 "a text string of %zu byte%s is not UTF-8", decoded.string.len,
+                 plural(decoded.string.len));
         item = (struct cbor_item){
             .kind = decoded.kind, .value = decoded.value, .string = decoded.string};
     }
@@ -522,7 +523,7 @@ enum err cbor_reader_skip(struct cbor_reader *r, unsigned depth)
 enum err cbor_reader_end(struct cbor_reader *r)
 {
     if (r->pos != r->in.len) /* CBOR-15 */
-        FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_TRAILING, "%zu bytes follow",
-             r->in.len - r->pos);
+        FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_TRAILING, "%zu byte%s after the end",
+             r->in.len - r->pos, plural(r->in.len - r->pos));
     return ERR_OK;
 }

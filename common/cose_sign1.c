@@ -167,7 +167,7 @@ static enum err read_unprotected(struct cbor_reader *r)
     TRY(cbor_reader_map(r, false, &map));
     if (map.left != 0) /* COSE-5 */
         FAIL(fault_at(r->fault, offset, "cose.unprotected"), ERR_COSE_MALFORMED,
-             "expected an empty map, found %llu entries", (unsigned long long)map.left);
+             "expected an empty map, found one of size %llu", (unsigned long long)map.left);
     return ERR_OK;
 }
 
@@ -202,7 +202,8 @@ static enum err read_signature(struct cbor_reader *r, const struct profile *p,
     TRY(cbor_reader_bytes(r, &signature));
     if (signature.len != expected) /* COSE-9 */
         FAIL(fault_at(r->fault, offset, "cose.signature"), ERR_COSE_MALFORMED,
-             "the signature has %zu bytes, expected %zu (r | s)", signature.len, expected);
+             "the signature has %zu byte%s, expected %zu (r | s)", signature.len,
+             plural(signature.len), expected);
     msg->signature = signature;
     return ERR_OK;
 }
@@ -322,8 +323,8 @@ enum err cose_ecdsa_verify(enum cose_curve curve, EVP_PKEY *key, struct bytes di
     TRY(check_curve(c, key, fault));
     fault_at(fault, FAULT_NO_OFFSET, "cose.signature");
     if (signature.len != 2 * c->len) /* SIG-3 */
-        FAIL(fault, ERR_SIGNATURE, "the signature has %zu bytes, expected %zu (r | s)",
-             signature.len, 2 * c->len);
+        FAIL(fault, ERR_SIGNATURE, "the signature has %zu byte%s, expected %zu (r | s)",
+             signature.len, plural(signature.len), 2 * c->len);
     if (digest.len != c->len)
         FAIL(fault, ERR_INTERNAL, "a digest of %zu bytes with %s", digest.len, c->name);
     if (!in_range(c, signature.ptr) || !in_range(c, signature.ptr + c->len)) /* SIG-4 */

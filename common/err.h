@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cleanup.h"
 
@@ -80,6 +81,12 @@ enum err fault_set(struct fault *fault, enum err code, const char *fmt, ...);
  * so that it reads FAIL(fault_at(fault, off, "pcrs[%u]", i), ERR_..., "..."). */
 PRINTF_LIKE(3, 4)
 struct fault *fault_at(struct fault *fault, size_t offset, const char *field_fmt, ...);
+
+/* The end of a counted noun, in a sentence for people: "%zu byte%s", n, plural(n). */
+static inline const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
 
 /* Forgets whatever an earlier attempt left behind. */
 void fault_clear(struct fault *fault);

@@ -19,8 +19,8 @@ enum err pcr_member_parse(struct bytes key, struct bytes value, unsigned *index,
              "an index of 0..%d is expected", ATTDOC_PCR_COUNT - 1);
     if (hex_decode(value, out, ATTDOC_PCR_LEN) != ERR_OK)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "pcrs[%u]", number), ERR_HEX,
-             "%d hexadecimal digits are expected, %zu characters found", 2 * ATTDOC_PCR_LEN,
-             value.len);
+             "%d hexadecimal digits are expected, %zu character%s found", 2 * ATTDOC_PCR_LEN,
+             value.len, plural(value.len));
     *index = number;
     return ERR_OK;
 }

@@ -172,8 +172,8 @@ enum err protocol_user_data_check(const struct wanted_list *wanted, struct bytes
                                   struct bytes *application, struct fault *fault)
 {
     if (user_data.len < PROTOCOL_BOUND_LEN) /* BIND-7 */
-        FAIL(at_user_data(fault), ERR_NOT_BOUND,
-             "%zu bytes are too short for the label and the hash", user_data.len);
+        FAIL(at_user_data(fault), ERR_NOT_BOUND, "%zu byte%s, too short for the label and the hash",
+             user_data.len, plural(user_data.len));
     if (user_data.len > PROTOCOL_BOUND_LEN + PROTOCOL_APPLICATION_MAX) /* BIND-8 */
         FAIL(at_user_data(fault), ERR_NOT_BOUND, "more than %d application bytes",
              PROTOCOL_APPLICATION_MAX);

@@ -33,8 +33,8 @@ static enum err read_head(struct cbor_reader *r, uint64_t keys)
     struct cbor_map map;
     TRY(cbor_reader_map(r, false, &map));
     if (map.left != keys)
-        FAIL(at(r, 0), ERR_CBOR_TYPE, "a map of %" PRIu64 " keys, must be %" PRIu64, map.left,
-             keys);
+        FAIL(at(r, 0), ERR_CBOR_TYPE, "a map of %" PRIu64 " key%s, must be %" PRIu64, map.left,
+             plural(map.left), keys);
     cbor_reader_at(r, "version");
     TRY(cbor_reader_expect_uint(r, 1));
     const size_t start = r->pos;

@@ -119,9 +119,11 @@ enum err wrap_recipient_parse(struct bytes spki, struct wrap_recipient **out, st
     struct spki_view view = {0};
     size_t left_over = 0;
     if (!spki_split(spki, &view, &left_over)) /* KEY-3 */
-        FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "%zu bytes of something else", spki.len);
+        FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "%zu byte%s of something else", spki.len,
+             plural(spki.len));
     if (left_over != 0) /* KEY-4 */
-        FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "%zu bytes after its end", left_over);
+        FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "%zu byte%s after its end", left_over,
+             plural(left_over));
     for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
         if (!formats[i]->claims(formats[i], &view))
             continue;

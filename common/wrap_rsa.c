@@ -28,7 +28,7 @@ static enum err rsa_check_numbers(const EVP_PKEY *key, struct fault *fault)
         return crypto_failed();
     const int bits = BN_num_bits(n);
     if (bits != 2048 && bits != 3072 && bits != 4096) /* KEY-10 */
-        FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "RSA of %d bits", bits);
+        FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "RSA of %d bit%s", bits, plural((uint64_t)bits));
     if (!BN_is_odd(n)) /* KEY-11 */
         FAIL(fault, ERR_PUBLIC_KEY, WRAP_EXPECTED "RSA with an even modulus");
     if (BN_num_bits(e) > 32) /* KEY-12 */

@@ -46,8 +46,8 @@ static enum err check_listing(const struct release_answer *answer,
         FAIL(at(fault, "format"), ERR_ANSWER,
              "expected %s, the format of this agent's key; found %s", format, answer->format);
     if (answer->count != wanted->count)
-        FAIL(at(fault, "secrets"), ERR_ANSWER, "expected %zu secrets, found %zu", wanted->count,
-             answer->count);
+        FAIL(at(fault, "secrets"), ERR_ANSWER, "expected %zu secret%s, found %zu", wanted->count,
+             plural(wanted->count), answer->count);
     for (size_t i = 0; i < wanted->count; i++) {
         const struct wanted *want = &wanted->item[i];
         const struct released *got = &answer->item[i];
@@ -197,8 +197,8 @@ static enum err explain(const struct receipt *expected, const struct receipt *fo
         return differs(fault, "store id", expected->store_id, found->store_id,
                        sizeof found->store_id);
     if (expected->count != found->count)
-        FAIL(at(fault, "receipt"), ERR_ANSWER, "expected %zu secrets, found %zu", expected->count,
-             found->count);
+        FAIL(at(fault, "receipt"), ERR_ANSWER, "expected %zu secret%s, found %zu", expected->count,
+             plural(expected->count), found->count);
     for (size_t i = 0; i < expected->count; i++) {
         const struct receipt_item *a = &expected->item[i];
         const struct receipt_item *b = &found->item[i];

@@ -140,7 +140,8 @@ enum err nsm_reply_random(struct bytes in, struct bytes *random, struct fault *f
     TRY(parse_reply(&form_random, in, &reply, fault));
     if (reply.bytes.len < NSM_RANDOM_MIN)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", form_random.operation), ERR_NSM,
-             "%zu random bytes, at least %d are needed", reply.bytes.len, NSM_RANDOM_MIN);
+             "%zu random byte%s, at least %d are needed", reply.bytes.len, plural(reply.bytes.len),
+             NSM_RANDOM_MIN);
     *random = reply.bytes;
     return ERR_OK;
 }
@@ -151,7 +152,8 @@ enum err nsm_reply_pcr(struct bytes in, struct nsm_pcr *out, struct fault *fault
     TRY(parse_reply(&form_pcr, in, &reply, fault));
     if (reply.bytes.len != ATTDOC_PCR_LEN)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", form_pcr.operation), ERR_NSM,
-             "a PCR of %zu bytes, must be %d", reply.bytes.len, ATTDOC_PCR_LEN);
+             "a PCR of %zu byte%s, must be %d", reply.bytes.len, plural(reply.bytes.len),
+             ATTDOC_PCR_LEN);
     out->locked = reply.flag;
     memcpy(out->value, reply.bytes.ptr, ATTDOC_PCR_LEN);
     return ERR_OK;

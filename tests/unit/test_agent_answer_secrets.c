@@ -84,7 +84,7 @@ START_TEST(extra_secret)
 {
     begin();
     w.wanted.count = 1;
-    ck_refused("secrets", "expected 1 secrets, found 2");
+    ck_refused("secrets", "expected 1 secret, found 2");
 }
 END_TEST
 

@@ -55,6 +55,15 @@ START_TEST(wrong_wire_name_is_unknown)
 }
 END_TEST
 
+START_TEST(valid_plural)
+{
+    ck_assert_str_eq(plural(0), "s");
+    ck_assert_str_eq(plural(1), "");
+    ck_assert_str_eq(plural(2), "s");
+    ck_assert_str_eq(plural(UINT64_C(1) << 32 | 1), "s");
+}
+END_TEST
+
 /* PROTOCOL section 1: what the agent does with each. */
 START_TEST(valid_retry_of_protocol)
 {
@@ -132,7 +141,7 @@ START_TEST(long_text_is_cut)
 }
 END_TEST
 
-UNIT_MAIN("err", valid_wire_names_differ, valid_wire_names_are_words, valid_rows_are_complete,
-          valid_from_wire_round_trip, wrong_wire_name_is_unknown, valid_retry_of_protocol,
-          wrong_code_reads_as_internal, valid_fault, valid_fault_clear, no_fault,
-          junk_text_is_made_printable, long_text_is_cut)
+UNIT_MAIN("err", valid_plural, valid_wire_names_differ, valid_wire_names_are_words,
+          valid_rows_are_complete, valid_from_wire_round_trip, wrong_wire_name_is_unknown,
+          valid_retry_of_protocol, wrong_code_reads_as_internal, valid_fault, valid_fault_clear,
+          no_fault, junk_text_is_made_printable, long_text_is_cut)

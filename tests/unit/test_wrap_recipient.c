@@ -118,11 +118,11 @@ START_TEST(long_and_short_public_key)
         CLEANUP(buf_free) struct buf spki = fresh_spki(wrap_formats[f]);
         for (size_t len = 1; len < spki.len; len++) {
             char found[64];
-            snprintf(found, sizeof found, "%zu bytes of something else", len);
+            snprintf(found, sizeof found, "%zu byte%s of something else", len, plural(len));
             ck_refused(bytes_of(spki.ptr, len), found);
         }
         ck_ok(buf_append(&spki, bytes_of("", 1)));
-        ck_refused(bytes_of_buf(&spki), "1 bytes after its end");
+        ck_refused(bytes_of_buf(&spki), "1 byte after its end");
     }
 }
 END_TEST

@@ -91,10 +91,11 @@ static enum err nonce_check(const struct appraisal_options *options,
     if (found->state != ATTDOC_PRESENT) /* ASK-6 */
         FAIL(fault, ERR_NONCE_MISMATCH, "the document has no nonce");
     if (found->value.len != options->nonce.len) /* ASK-7 */
-        FAIL(fault, ERR_NONCE_MISMATCH, "expected %zu bytes, found %zu", options->nonce.len,
-             found->value.len);
+        FAIL(fault, ERR_NONCE_MISMATCH, "expected %zu byte%s, found %zu", options->nonce.len,
+             plural(options->nonce.len), found->value.len);
     if (CRYPTO_memcmp(found->value.ptr, options->nonce.ptr, options->nonce.len) != 0) /* ASK-8 */
-        FAIL(fault, ERR_NONCE_MISMATCH, "%zu bytes, but not the expected ones", found->value.len);
+        FAIL(fault, ERR_NONCE_MISMATCH, "%zu byte%s, but not what is expected", found->value.len,
+             plural(found->value.len));
     return ERR_OK;
 }
 

@@ -61,7 +61,7 @@ static enum err take_fields(struct bytes der, const char *field, struct fields *
         !der_take(&cert, DER_SEQUENCE, &out->outer_alg, NULL) || !take_signature(&cert) ||
         cert.len != 0) /* CERT-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_MALFORMED,
-             "not one whole DER certificate in %zu bytes", der.len);
+             "not one whole DER certificate in %zu byte%s", der.len, plural(der.len));
     if (tbs.len < sizeof version_3 ||
         memcmp(tbs.ptr, version_3, sizeof version_3) != 0) /* CERT-2 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", field), ERR_CERT_VERSION,

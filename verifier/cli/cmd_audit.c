@@ -150,8 +150,8 @@ static enum err print_verdict(const struct auditor *a, bool as_json)
         TRY(api_set(shown, "expected", json_integer((json_int_t)a->expected.sequence)));
     if (as_json)
         return cli_print_json(shown);
-    printf("VALID: %llu records, %llu checkpoints hold\n", (unsigned long long)a->sequence,
-           (unsigned long long)a->checkpoints);
+    printf("VALID: %llu record%s and %llu checkpoint%s\n", (unsigned long long)a->sequence,
+           plural(a->sequence), (unsigned long long)a->checkpoints, plural(a->checkpoints));
     if (a->complete_to == 0)
         puts("no checkpoint shows that nothing was cut off the end");
     else
@@ -160,9 +160,9 @@ static enum err print_verdict(const struct auditor *a, bool as_json)
         printf("and it holds the expected checkpoint, of record %llu\n",
                (unsigned long long)a->expected.sequence);
     if (a->out_of_time != 0)
-        printf("%llu checkpoints agree, but were made at a time for which the server has no "
-               "delegation any more\n",
-               (unsigned long long)a->out_of_time);
+        printf("also in agreement, but of a time for which the server has no delegation any more: "
+               "%llu checkpoint%s\n",
+               (unsigned long long)a->out_of_time, plural(a->out_of_time));
     return ERR_OK;
 }
 

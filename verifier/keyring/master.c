@@ -58,9 +58,9 @@ static enum err decode(const char *path, struct secret **file, struct secret **o
         text.len = HEX_LEN;
     if (text.len != HEX_LEN)
         FAIL(fault, ERR_CONFIG,
-             "a master key is %d raw bytes, or %zu hex digits and at most a newline; there are %zu "
-             "bytes in %s",
-             KEYRING_MASTER_LEN, HEX_LEN, text.len, path);
+             "a master key is %d raw bytes, or %zu hex digits and at most a newline; %s has "
+             "%zu byte%s",
+             KEYRING_MASTER_LEN, HEX_LEN, path, text.len, plural(text.len));
     CLEANUP(secret_freep) struct secret *key = NULL;
     TRY(secret_new(KEYRING_MASTER_LEN, &key));
     if (hex_decode(text, secret_ptr(key), KEYRING_MASTER_LEN) != ERR_OK)

@@ -31,7 +31,8 @@ static enum err read_pcr(struct nitro_measurements *m, unsigned index, const cha
 {
     if (hex_decode(bytes_of_text(hex), m->pcr[index], ATTDOC_PCR_LEN) != ERR_OK)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_MEASUREMENT_INPUT,
-             "%d hex digits are expected, %zu characters found", PCR_HEX_LEN, strlen(hex));
+             "%d hex digits are expected, %zu character%s found", PCR_HEX_LEN, strlen(hex),
+             plural(strlen(hex)));
     if (bytes_all_zero(bytes_of(m->pcr[index], ATTDOC_PCR_LEN)))
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_PCRS_ZERO,
              "all zero: that is what a debug enclave attests, or an unset PCR");

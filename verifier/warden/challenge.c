@@ -43,8 +43,8 @@ enum err challenge_check(const struct keyring *keyring, uint32_t epoch, struct b
 
     if (nonce.len != PROTOCOL_CHALLENGE_LEN) /* BIND-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "nonce"), ERR_CHALLENGE_UNKNOWN,
-             "the nonce has %zu bytes; a challenge from POST /v1/challenge has %d", nonce.len,
-             PROTOCOL_CHALLENGE_LEN);
+             "the nonce has %zu byte%s; a challenge from POST /v1/challenge has %d", nonce.len,
+             plural(nonce.len), PROTOCOL_CHALLENGE_LEN);
     TRY(mac_of(keyring, epoch, nonce.ptr, mac));
     if (CRYPTO_memcmp(mac, nonce.ptr + MACED_LEN, sizeof mac) != 0) /* BIND-2 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "nonce"), ERR_CHALLENGE_UNKNOWN,
