@@ -337,7 +337,11 @@ class Verify(unittest.TestCase):
         self.assertEqual(expired.returncode, 1)
         self.assertTrue(expired.stdout.decode().startswith("NOT VALID\n"))
         self.assertIn("NOT VERIFIED", expired.stdout.decode())
-        self.assertRegex(expired.stderr.decode(), r"^vouchsafe: certificate_expired: .+\n$")
+        self.assertRegex(expired.stderr.decode(), r"^vouchsafe: certificate_expired: cabundle\[1\]: "
+                         r"valid from .+; to judge a recorded document at its own time: --at document\n$")
+        given = vouchsafe("verify", "--at", "2040-01-01T00:00:00Z", self.path)
+        self.assertRegex(given.stderr.decode(), r"^vouchsafe: certificate_expired: .+")
+        self.assertNotIn("--at", given.stderr.decode())
 
     def test_colour(self):
         def on_terminal(**env):

@@ -257,6 +257,16 @@ static void print_appraisal(const struct appraisal *a)
 
 /* ---- the command ---- */
 
+/* The verdict; and where it is one about the clock, what there is for a recorded document. */
+static enum err verdict(const struct appraisal *a, struct fault *fault)
+{
+    *fault = a->fault;
+    if (a->fault.code != ERR_CERT_EXPIRED || a->time != APPRAISAL_TIME_CLOCK)
+        return a->fault.code;
+    FAIL(fault, ERR_CERT_EXPIRED, "%s; to judge a recorded document at its own time: --at document",
+         a->fault.detail);
+}
+
 static enum err verify_run(const struct cli_args *args, struct fault *fault)
 {
     struct appraisal_options options = APPRAISAL_OPTIONS_DEFAULT;
@@ -275,9 +285,7 @@ static enum err verify_run(const struct cli_args *args, struct fault *fault)
     } else {
         print_appraisal(&appraisal);
     }
-    if (!appraisal.valid)
-        *fault = appraisal.fault;
-    return appraisal.fault.code;
+    return appraisal.valid ? ERR_OK : verdict(&appraisal, fault);
 }
 
 static const struct cli_option verify_options[] = {
