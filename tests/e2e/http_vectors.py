@@ -16,7 +16,7 @@ import time
 import unittest
 
 import vectors
-from server import Store, TIMEOUT_S, UnixConnection, pcr
+from server import TIMEOUT_S, UnixConnection, WithOneServer, pcr
 
 ANSWER_S = 5  # for what is whole, or whose sender has closed
 STALLED_S = 45  # the server's longest timeout but that for idle connections, and some
@@ -57,14 +57,11 @@ def answers(text):
     return found
 
 
-class HttpVectors(unittest.TestCase):
+class HttpVectors(WithOneServer):
     @classmethod
     def setUpClass(cls):
-        cls.store = Store()
-        cls.addClassCleanup(cls.store.close)
-        assert cls.store.init().returncode == 0
-        assert cls.store.start("--rate-per-s", "0", "--connections-per-address", "0") is None
-        cls.token = cls.store.read("client/token").strip()
+        super().setUpClass()
+        cls.bearer = f"Authorization: Bearer {cls.token}\r\n".encode()
         cls.index = {"http-requests/" + entry["file"]: entry
                      for entry in json.loads(vectors.read(INDEX))}
         cls.names = set()
@@ -92,7 +89,7 @@ class HttpVectors(unittest.TestCase):
     def registered(self):
         connection = UnixConnection(self.store.ready["admin"].removeprefix("unix:"))
         connection.request("GET", "/v1/admin/measurements?limit=1000",
-                           headers={"Authorization": "Bearer " + self.token.decode()})
+                           headers={"Authorization": "Bearer " + self.token})
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
@@ -111,7 +108,7 @@ class HttpVectors(unittest.TestCase):
         else:
             first = b"POST /v1/admin/measurements "
         rest = re.sub(rb"(?im)^content-type:.*\n", b"", raw[line.end():])
-        more = b"Content-Type: application/json\r\nAuthorization: Bearer " + self.token + b"\r\n"
+        more = b"Content-Type: application/json\r\n" + self.bearer
         if not HOST.search(raw):
             more += b"Host: localhost\r\n"
         return line[1] + first + line[2] + more + rest
@@ -119,8 +116,8 @@ class HttpVectors(unittest.TestCase):
     def smuggled(self, version):
         body = json.dumps({"image": "smuggled", "version": version, "draft": True,
                            "pcrs": {str(i): pcr(f"{version}{i}") for i in range(3)}}).encode()
-        return (b"POST /v1/admin/measurements HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
-                + self.token + b"\r\nContent-Type: application/json\r\nContent-Length: "
+        return (b"POST /v1/admin/measurements HTTP/1.1\r\nHost: localhost\r\n" + self.bearer
+                + b"Content-Type: application/json\r\nContent-Length: "
                 + str(len(body)).encode() + b"\r\n\r\n" + body)
 
     def still_serves(self):

@@ -10,7 +10,7 @@ import subprocess
 import unittest
 
 import vectors
-from server import Store, TIMEOUT_S, UnixConnection, pcr
+from server import TIMEOUT_S, UnixConnection, WithOneServer, pcr
 
 ROUTES_BIN = os.environ.get("VOUCHSAFE_ROUTES_BIN", os.path.join(
     vectors.SOURCE, "build/plain/tests/unit/print_front_routes"))
@@ -46,14 +46,10 @@ def texts(content):
         yield inner[1:-1]
 
 
-class JsonBodies(unittest.TestCase):
+class JsonBodies(WithOneServer):
     @classmethod
     def setUpClass(cls):
-        cls.store = Store()
-        cls.addClassCleanup(cls.store.close)
-        assert cls.store.init().returncode == 0
-        assert cls.store.start("--rate-per-s", "0") is None
-        cls.token = cls.store.read("client/token").decode().strip()
+        super().setUpClass()
         cls.files = vectors.Judge("json_bodies:bodies").files
         cls.routes = [r for r in json.loads(subprocess.run(
             [ROUTES_BIN], capture_output=True, check=True).stdout) if r["method"] == "POST"]

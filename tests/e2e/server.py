@@ -182,6 +182,18 @@ class Meddler:
         self.server.server_close()
 
 
+class WithOneServer(unittest.TestCase):
+    """All tests of a class share a server, which takes as much as one address sends."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.store = Store()
+        cls.addClassCleanup(cls.store.close)
+        assert cls.store.init().returncode == 0
+        assert cls.store.start("--rate-per-s", "0", "--connections-per-address", "0") is None
+        cls.token = cls.store.read("client/token").decode().strip()
+
+
 class WithStore(unittest.TestCase):
     def setUp(self):
         self.store = Store()
