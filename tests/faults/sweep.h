@@ -21,17 +21,7 @@
 
 #include "inject.h"
 #include "scan.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1 /* leaks are its own to find, and its memory is too large to search */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "tests/unit/sanitized.h"
 
 #define SWEEP_ARENA (1u << 20)
 #define SWEEP_WAYS  6 /* the most that a row of functions.def has */

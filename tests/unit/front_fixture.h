@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/http_client.h"
 #include "common/protocol.h"
+#include "stopwatch.h"
 #include "verifier/front/front.h"
 #include "verifier/warden/message.h"
 
@@ -37,18 +37,6 @@ struct warden {
     struct buf message; /* the last one, and its parts */
     struct warden_request request;
 };
-
-static inline void sleep_ms(int ms)
-{
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
-}
-
-static inline int64_t now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* How long the call is to take. */
 static inline int warden_note(struct warden *w, struct bytes message)

@@ -11,17 +11,7 @@
 #include <unistd.h>
 
 #include "common/secret.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1 /* its mlock does nothing, and its leak check needs ptrace */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "sanitized.h"
 
 #define ARENA 16384
 
