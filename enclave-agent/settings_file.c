@@ -3,30 +3,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "common/fd_cleanup.h"
+#include "common/file.h"
 #include "common/nearest.h"
 #include "settings.h"
 
 enum err settings_read_file(const char *path, size_t max_len, struct buf *out, struct fault *fault)
 {
-    CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        FAIL(fault, ERR_FILE, "%s: %s", path, strerror(errno));
     CLEANUP(buf_free) struct buf content = {0};
-    TRY(buf_reserve(&content, max_len + 1));
-    while (content.len <= max_len) {
-        const ssize_t got = read(fd, content.ptr + content.len, max_len + 1 - content.len);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            FAIL(fault, ERR_FILE, "%s: %s", path, strerror(errno));
-        if (got == 0) {
-            buf_move(out, &content);
-            return ERR_OK;
-        }
-        content.len += (size_t)got;
-    }
-    FAIL(fault, ERR_CONFIG, "%s is larger than %zu bytes", path, max_len);
+    TRY(file_read(path, max_len + 1, &content, fault));
+    if (content.len > max_len)
+        FAIL(fault, ERR_CONFIG, "%s is larger than %zu bytes", path, max_len);
+    buf_move(out, &content);
+    return ERR_OK;
 }
 
 void settings_file_free(struct settings_file *file)

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "common/file.h"
 #include "tests/lib/mkdoc.h"
 #include "verifier/attest/attest.h"
 
@@ -74,18 +75,6 @@ static enum err measure_parsing(const char *whose, struct subject *s)
 
 /* ---- recorded documents ---- */
 
-static enum err read_file(const char *path, struct buf *out)
-{
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        return ERR_FILE;
-    enum err err = buf_reserve(out, ATTDOC_LEN_MAX);
-    if (err == ERR_OK)
-        out->len = fread(out->ptr, 1, ATTDOC_LEN_MAX, file);
-    fclose(file);
-    return err;
-}
-
 static int by_length(const void *a, const void *b)
 {
     const size_t x = ((const struct buf *)a)->len;
@@ -103,7 +92,7 @@ static enum err measure_recorded(const char *dir, struct attest_trust *trust)
     struct buf *documents = calloc(found.gl_pathc, sizeof *documents);
     enum err err = documents == NULL ? ERR_NO_MEMORY : ERR_OK;
     for (size_t i = 0; i < found.gl_pathc && err == ERR_OK; i++)
-        err = read_file(found.gl_pathv[i], &documents[i]);
+        err = file_read(found.gl_pathv[i], ATTDOC_LEN_MAX, &documents[i], NULL);
     if (err == ERR_OK) {
         qsort(documents, found.gl_pathc, sizeof *documents, by_length);
         struct subject s = {.trust = trust, .document = documents[found.gl_pathc / 2]};

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/cbor_writer.h"
+#include "common/file.h"
 
 #define PATH_MAX_LEN  4096
 #define SUBJECTS_MAX  512
@@ -33,21 +34,11 @@ static void join(char out[static PATH_MAX_LEN], const char *folder, const char *
         die("%s/%s: the path is too long", folder, file);
 }
 
-static bool read_file(const char *path, struct buf *out)
+static void read_file(const char *path, struct buf *out)
 {
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        return false;
-    size_t got;
-    do {
-        MUST(buf_reserve(out, ATTDOC_LEN_MAX));
-        got = fread(out->ptr + out->len, 1, ATTDOC_LEN_MAX, file);
-        out->len += got;
-    } while (got > 0);
-    if (ferror(file) != 0)
-        die("%s: cannot be read", path);
-    fclose(file);
-    return true;
+    struct fault fault = FAULT_NONE;
+    if (file_read(path, SIZE_MAX, out, &fault) != ERR_OK)
+        die("%s", fault.detail);
 }
 
 static json_t *read_manifest(const char *folder)
@@ -173,8 +164,7 @@ static void add_document(struct subjects *all, const char *folder, const char *f
     struct subject *s = new_subject(all);
     snprintf(s->name, sizeof s->name, "%s", file);
     s->trust = trust;
-    if (!read_file(path, &s->document))
-        die("%s: cannot be opened", path);
+    read_file(path, &s->document);
     finish(s);
     add_twin(all, s);
 }
@@ -253,8 +243,7 @@ void subjects_load(size_t most, struct subjects *out)
     if (out->subject == NULL || listed == NULL)
         die("no memory");
     join(path, vectors, "root.pem");
-    if (!read_file(path, &pem))
-        die("%s: cannot be opened", path);
+    read_file(path, &pem);
     MUST(attest_trust_new(NULL, CACHE_ENTRIES, NULL, &out->aws, NULL));
     MUST(attest_trust_new(buf_text(&pem), CACHE_ENTRIES, NULL, &out->vectors, NULL));
 

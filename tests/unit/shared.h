@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/bytes.h"
+#include "common/file.h"
 
 #define SHARED_PATH_MAX 4096
 
@@ -54,16 +54,8 @@ static inline void shared_read(const char *name, struct buf *out)
 {
     char path[SHARED_PATH_MAX];
     shared_path(name, path);
-    FILE *file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "%s: cannot be opened", path);
-    size_t got = 0;
-    do {
-        ck_assert(buf_reserve(out, 65536) == ERR_OK);
-        got = fread(out->ptr + out->len, 1, 65536, file);
-        out->len += got;
-    } while (got > 0);
-    ck_assert(ferror(file) == 0);
-    fclose(file);
+    struct fault fault = FAULT_NONE;
+    ck_assert_msg(file_read(path, SIZE_MAX, out, &fault) == ERR_OK, "%s", fault.detail);
 }
 
 /* The caller owns the result. */

@@ -9,6 +9,7 @@
 
 #include "common/attdoc.h"
 #include "common/cose_sign1.h"
+#include "common/file.h"
 #include "shared.h"
 #include "unit.h"
 #include "verifier/attest/attest.h"
@@ -59,15 +60,6 @@ static void find_own(glob_t *found)
     ck_assert_uint_ge(found->gl_pathc, 23);
 }
 
-static void read_file(const char *path, struct buf *out)
-{
-    FILE *file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "%s", path);
-    ck_ok(buf_reserve(out, ATTDOC_LEN_MAX));
-    out->len = fread(out->ptr, 1, ATTDOC_LEN_MAX, file);
-    fclose(file);
-}
-
 /* ---- the parsers ---- */
 
 static enum err parse(struct bytes document, struct fault *fault)
@@ -83,7 +75,7 @@ static unsigned check_file(const char *path)
 {
     CLEANUP(buf_free) struct buf document = {0};
     unsigned accepted = 0;
-    read_file(path, &document);
+    ck_ok(file_read(path, ATTDOC_LEN_MAX, &document, NULL));
     for (size_t cut = 0; cut <= document.len; cut += cut < 64 ? 1 : 61) {
         struct fault fault = FAULT_NONE;
         const unsigned long before = allocations;
@@ -133,7 +125,7 @@ START_TEST(valid_allocations_of_the_digest)
         CLEANUP(buf_free) struct buf document = {0};
         struct attest_report report;
         uint8_t digest[SHA384_LEN];
-        read_file(found.gl_pathv[i], &document);
+        ck_ok(file_read(found.gl_pathv[i], ATTDOC_LEN_MAX, &document, NULL));
         const unsigned long before = allocations;
         if (attest_parse(trust, bytes_of_buf(&document), ATTDOC_ENCLAVE, &report, NULL) != ERR_OK)
             continue;

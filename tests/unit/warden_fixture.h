@@ -18,6 +18,7 @@
 
 #include "common/cbor_writer.h"
 #include "common/codec.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/receipt.h"
 #include "common/wrap.h"
@@ -62,15 +63,8 @@ struct warden_fixture {
 
 static inline void read_file(const char *path, struct buf *out)
 {
-    FILE *file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "%s cannot be opened", path);
-    size_t got;
-    do {
-        ck_ok(buf_reserve(out, 65536));
-        got = fread(out->ptr + out->len, 1, 65536, file);
-        out->len += got;
-    } while (got > 0);
-    fclose(file);
+    struct fault fault = FAULT_NONE;
+    ck_assert_msg(file_read(path, SIZE_MAX, out, &fault) == ERR_OK, "%s", fault.detail);
 }
 
 static inline void write_file(const char *path, struct bytes content)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/fd_cleanup.h"
+#include "common/file.h"
 #include "common/json_reader.h"
 
 enum cli_exit cli_exit_of(enum err code)
@@ -49,29 +49,9 @@ enum cli_exit cli_fail(enum err code, const struct fault *fault)
 
 enum err cli_read_file(const char *path, size_t max_len, struct buf *out, struct fault *fault)
 {
-    const bool from_stdin = strcmp(path, "-") == 0;
-    const char *name = from_stdin ? "standard input" : path;
-    CLEANUP(fd_close) int opened = from_stdin ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    const int fd = from_stdin ? STDIN_FILENO : opened;
-    if (fd < 0)
-        FAIL(fault, ERR_FILE, "%s: %s", name, strerror(errno));
-    CLEANUP(buf_free) struct buf content = {0};
-    while (content.len < max_len) {
-        const size_t left = max_len - content.len;
-        const size_t want = left < 65536 ? left : 65536;
-        TRY(buf_reserve(&content, want));
-        const ssize_t got = read(fd, content.ptr + content.len, want);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            FAIL(fault, ERR_FILE, "%s: %s", name, strerror(errno));
-        if (got == 0)
-            break;
-        content.len += (size_t)got;
-    }
-    buf_free(out);
-    buf_move(out, &content);
-    return ERR_OK;
+    if (strcmp(path, "-") == 0)
+        return file_read_from(STDIN_FILENO, "standard input", max_len, out, fault);
+    return file_read(path, max_len, out, fault);
 }
 
 enum err cli_print_json(const json_t *json)

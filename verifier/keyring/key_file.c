@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/fd_cleanup.h"
+#include "common/file.h"
 
 /* The owner first: a file of somebody else's is no key of ours whatever its mode. */
 static enum err check_file(const char *what, const char *path, int fd, mode_t forbidden,
@@ -51,8 +51,7 @@ enum err key_file_read(const char *what, const char *path, mode_t forbidden, siz
     return err;
 }
 
-/* What follows returns success with errno telling why not. */
-
+/* On failure errno tells why. */
 static bool write_all(int fd, struct bytes content)
 {
     size_t done = 0;
@@ -66,19 +65,6 @@ static bool write_all(int fd, struct bytes content)
     return true;
 }
 
-/* Without this a crash may forget the name although it kept the content. */
-static bool sync_directory(const char *path)
-{
-    char *copy = strdup(path); /* dirname writes into it */
-    if (copy == NULL)
-        return false;
-    CLEANUP(fd_close) int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int open_errno = errno;
-    free(copy);
-    errno = open_errno;
-    return fd >= 0 && fsync(fd) == 0;
-}
-
 enum err key_file_create(const char *what, const char *path, struct bytes content,
                          struct fault *fault)
 {
@@ -89,10 +75,13 @@ enum err key_file_create(const char *what, const char *path, struct bytes conten
     if (fd < 0)
         FAIL(fault, ERR_FILE, "the %s file cannot be made (%s): %s", what, strerror(errno), path);
     /* fchmod: an odd umask may have taken the owner's bits too. */
-    if (fchmod(fd, 0600) == 0 && write_all(fd, content) && fsync(fd) == 0 && sync_directory(path))
-        return ERR_OK;
-    fault_set(fault, ERR_FILE, "the %s file cannot be written (%s): %s", what, strerror(errno),
-              path);
-    unlink(path); /* ours: O_EXCL */
-    return ERR_FILE;
+    enum err err = ERR_OK;
+    if (fchmod(fd, 0600) != 0 || !write_all(fd, content) || fsync(fd) != 0)
+        err = fault_set(fault, ERR_FILE, "the %s file cannot be written (%s): %s", what,
+                        strerror(errno), path);
+    if (err == ERR_OK)
+        err = file_sync_directory(path, fault);
+    if (err != ERR_OK)
+        unlink(path); /* ours: O_EXCL */
+    return err;
 }

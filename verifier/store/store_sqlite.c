@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "common/file.h"
 
 /* --- connections --- */
 
@@ -152,23 +153,6 @@ static enum err fill_file(const char *path, const struct store_identity *identit
     return sql_commit(&t);
 }
 
-/* A commit makes the file's content durable; its name is the directory's. */
-static enum err sync_directory(const char *path, struct fault *fault)
-{
-    char *copy = strdup(path);
-    if (copy == NULL)
-        return ERR_NO_MEMORY;
-    const int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int result = fd < 0 ? -1 : fsync(fd);
-    const int error = errno;
-    if (fd >= 0)
-        close(fd);
-    free(copy);
-    if (result != 0)
-        FAIL(fault, ERR_FILE, "the directory of %s cannot be synced: %s", path, strerror(error));
-    return ERR_OK;
-}
-
 static void remove_file(const char *path)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
@@ -187,8 +171,8 @@ static enum err sqlite_create(const char *path, const struct store_identity *ide
 {
     TRY(make_file(path, fault));
     enum err err = fill_file(path, identity, first, fault);
-    if (err == ERR_OK)
-        err = sync_directory(path, fault);
+    if (err == ERR_OK) /* a commit makes the content durable, not the name */
+        err = file_sync_directory(path, fault);
     if (err != ERR_OK)
         remove_file(path);
     return err;

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/codec.h"
+#include "common/file.h"
 
 #define ANCHOR_SIZE 160
 #define PATH_LEN    4096
@@ -76,19 +76,6 @@ enum err anchor_check(const char *path, const struct anchor *now, struct fault *
     return ERR_OK;
 }
 
-/* The rename is durable once the directory is. */
-static bool sync_directory(const char *path)
-{
-    char copy[PATH_LEN];
-    snprintf(copy, sizeof copy, "%s", path);
-    const int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    const bool synced = fsync(fd) == 0;
-    close(fd);
-    return synced;
-}
-
 static bool write_whole(const char *path, const char *text)
 {
     const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -106,8 +93,8 @@ enum err anchor_write(const char *path, const struct anchor *now, struct fault *
     format_anchor(now, text);
     if ((size_t)snprintf(next, sizeof next, "%s.next", path) >= sizeof next)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "anchor_file"), ERR_CONFIG, "the path is too long");
-    if (!write_whole(next, text) || rename(next, path) != 0 || !sync_directory(path))
+    if (!write_whole(next, text) || rename(next, path) != 0)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "anchor_file"), ERR_FILE, "%s cannot be written: %s",
              path, strerror(errno));
-    return ERR_OK;
+    return file_sync_directory(path, fault_at(fault, FAULT_NO_OFFSET, "anchor_file"));
 }
