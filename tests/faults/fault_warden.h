@@ -11,11 +11,16 @@
 #define GRANTED "SELECT count(*) FROM audit WHERE event = 'release.granted'"
 #define RECORDS "SELECT count(*) FROM audit"
 
+/* Of the calls that were to fail, so many did at least: how many pages are written and locks are
+ * taken differs from one time to the next (86 were measured). */
+#define FAILURES_PERCENT 75
+
 static struct warden_fixture f;
 static struct marker value;
 
 struct tally {
     const char *what;
+    unsigned tried; /* calls that were to fail */
     unsigned failures;
     unsigned lived;    /* answered all the same */
     unsigned recorded; /* on record, and yet the answer is an error: over-reported */
@@ -146,10 +151,11 @@ static inline void expect_no_copy(const char *when)
 
 static inline void tell(const struct tally *t, unsigned class, uint64_t calls)
 {
-    printf("%s: class 0x%02x, seed %llu: %llu calls, %u failures, %u lived with, %u recorded "
+    printf("%s: class 0x%02x, seed %llu: %llu calls, %u failures of %u, %u lived with, %u recorded "
            "without an answer, %u misnamed, %u restarts\n",
            t->what, class, (unsigned long long)sweep_number("FAULTS_SEED", 0),
-           (unsigned long long)calls, t->failures, t->lived, t->recorded, t->misnamed, t->restarts);
+           (unsigned long long)calls, t->failures, t->tried, t->lived, t->recorded, t->misnamed,
+           t->restarts);
     fflush(stdout);
 }
 

@@ -4,6 +4,7 @@ any format; in the agent it is in locked memory while it is on its way, and nowh
 is delivered.  The same for what protects it: the master key, and the administrator's token.
 The search proves itself on a program that keeps what it was given.
 """
+import collections
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import time
 import unittest
 
 import injector
-from injector import ALLOC, FILE, OPENSSL, SQLITE, SYSTEM, Injector, Memory, places
+from injector import ALLOC, FILE, NAMES, OPENSSL, SQLITE, SYSTEM, Injector, Memory, places
 
 sys.path.append(os.path.join(injector.SOURCE, "tests/e2e"))
 from enclave import AGENT, VALUE, WithEnclave  # noqa: E402  pylint: disable=wrong-import-position
@@ -84,7 +85,7 @@ class Verifier(Scans):
         value = os.urandom(4096)
         self.put("random/0", value)
         pid = self.store.server.pid
-        failures = 0
+        failed = collections.Counter()
         for classes, wanted in ((OPENSSL, 20), (SQLITE, 8), (FILE, 6), (ALLOC, 15), (SYSTEM, 4)):
             control.arm(classes)
             self.granted(self.fetch("random/0"), value)
@@ -92,9 +93,10 @@ class Verifier(Scans):
             for at in places(calls, wanted):
                 control.arm(classes, at=at)
                 self.fetch("random/0", timeout_s=1)
-                failures += control.disarm()[1]
+                failed[classes] += control.disarm()[1]
                 self.nowhere(pid, [value], f"seed {injector.SEED}: {control.last}")
-        print(f"verifier's memory: seed {injector.SEED}: {failures} failed calls, no copy", flush=True)
+            self.assertGreater(failed[classes], 0, NAMES[classes])
+        print(f"verifier's memory: seed {injector.SEED}: {failed.total()} failed calls, no copy", flush=True)
 
 
 class Agent(Scans):
@@ -139,8 +141,10 @@ class Agent(Scans):
                 process = self.start(control, *words)
                 self.assertEqual(process.communicate(timeout=TIMEOUT_S)[0], value)
                 calls, _ = control.disarm()
+                before = looks
                 for at in {*places(calls, wanted), calls}:
                     looks += self.stop_at(control, classes, at, words, value, True)
+                self.assertGreater(looks, before, NAMES[classes])
             self.assertGreater(self.held, 0, "never seen where it must be for a while")
         print(f"agent's memory: seed {injector.SEED}: {looks} looks, no copy", flush=True)
 

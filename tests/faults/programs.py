@@ -162,6 +162,7 @@ class ServerUnderFailure(WithEnclave):
         for thread in threads:
             thread.join()
         calls, _ = self.injector.disarm()
+        self.assertGreater(self.injector.get("failed"), 0, f"seed {seed}, one in {rate}")
         what = f"seed {seed}, one in {rate}: {self.injector.last}"
         succeeded = sum(self.delivered(run, what) for run in outcomes)
         self.sound(what)
@@ -203,15 +204,17 @@ class ServerUnderFailure(WithEnclave):
             self.assertIsNone(self.store.start())
             self.store.stop()
             calls, _ = self.injector.disarm()
+            failures = 0
             for at in places(calls, wanted):
                 self.injector.arm(classes, at=at)
                 finished = self.store.start()
                 status = self.store.stop() if finished is None else finished.returncode
-                self.injector.disarm()
+                failures += self.injector.disarm()[1]
                 if finished is not None and status not in (0, 2, 3) and self.first_fetch():
                     continue
                 self.assertIn(status, (0, 2, 3), f"{self.injector.last}: {self.store.log()}")
                 codes.add(status)
+            self.assertGreater(failures, 0, NAMES[classes])
         self.assertIn(3, codes)
         self.store.environment = {}
         self.assertIsNone(self.store.start())

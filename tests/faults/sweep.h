@@ -5,11 +5,12 @@
  *     failure was one that can be lived with;
  *   - after a failed allocation no verdict on the input, which is in order, but an error that
  *     is ours;
- *   - after an error OpenSSL's error queue is empty; the locked arena as full as before, no memory
- * lost;
+ *   - after an error OpenSSL's error queue is empty; the locked arena is as full as before, and
+ *     no memory is lost;
  *   - the value that `secret` marks is nowhere but in the arena, and after `clear` there
  *     only where the test itself keeps it;
- *   - the same call succeeds when nothing fails.
+ *   - the same call succeeds when nothing fails;
+ *   - and the calls that were to fail did.
  *
  * FAULTS_STRIDE=N tries every N-th failure only, beginning at FAULTS_SEED modulo N. */
 #ifndef VOUCHSAFE_SWEEP_H
@@ -114,20 +115,38 @@ static inline void sweep_no_leak(const struct sweep *s, unsigned class, uint64_t
     ck_abort_msg("%s: memory is lost with each failure: %s", s->name, inject->last);
 }
 
+/* The first call to fail, of 1..last in steps of `by`: by the seed, and never none. */
+static inline uint64_t sweep_first(uint64_t seed, uint64_t by, uint64_t last)
+{
+    return last == 0 ? 1 : 1 + seed % (by < last ? by : last);
+}
+
+/* `tried` calls were to fail, and so many percent must have, give or take one: a sweep that
+ * fails nothing proves nothing.  How many there are may differ from one time to the next. */
+static inline void sweep_enough(const char *name, unsigned class, uint64_t tried, uint64_t failures,
+                                unsigned percent)
+{
+    ck_assert_msg(tried > 0, "%s: no call of class 0x%02x is made", name, class);
+    ck_assert_msg(failures > 0 && (failures + 1) * 100 >= tried * percent,
+                  "%s: of %llu calls of class 0x%02x that were to fail, %llu did", name,
+                  (unsigned long long)tried, class, (unsigned long long)failures);
+}
+
 static inline void sweep_class(const struct sweep *s, unsigned class)
 {
     const uint64_t stride = sweep_number("FAULTS_STRIDE", 1) * (s->stride == 0 ? 1 : s->stride);
     const uint64_t seed = sweep_number("FAULTS_SEED", 0);
-    uint64_t failures = 0, lived = 0;
+    uint64_t tried = 0, failures = 0, lived = 0;
     bool tolerated;
     sweep_misnamed = 0;
     sweep_once(s, class, 0, 0, false, &tolerated);
     const uint64_t calls = atomic_load(&inject->calls);
     const unsigned ways = class == INJECT_ALLOC ? 1 : class == INJECT_OPENSSL ? 2 : SWEEP_WAYS;
     for (unsigned variant = 0; variant < ways; variant++) {
-        for (uint64_t at = 1 + (seed + variant) % stride; at <= calls; at += stride) {
+        for (uint64_t at = sweep_first(seed + variant, stride, calls); at <= calls; at += stride) {
             const size_t before = mallinfo2().uordblks;
             const bool search = class != INJECT_ALLOC || failures % 16 == 0;
+            tried++;
             if (!sweep_once(s, class, at, variant, search, &tolerated))
                 continue;
             failures++;
@@ -139,11 +158,13 @@ static inline void sweep_class(const struct sweep *s, unsigned class)
         }
     }
     sweep_once(s, class, 0, 0, true, &tolerated);
-    printf("%s: class 0x%02x, seed %llu: %llu calls, %llu failures, %llu lived with, "
+    printf("%s: class 0x%02x, seed %llu: %llu calls, %llu failures of %llu, %llu lived with, "
            "%u misnamed\n",
            s->name, class, (unsigned long long)seed, (unsigned long long)calls,
-           (unsigned long long)failures, (unsigned long long)lived, sweep_misnamed);
+           (unsigned long long)failures, (unsigned long long)tried, (unsigned long long)lived,
+           sweep_misnamed);
     fflush(stdout);
+    sweep_enough(s->name, class, tried, failures, 95);
     ck_assert_msg(sweep_misnamed == 0, "%s: %u verdicts on the input without memory", s->name,
                   sweep_misnamed);
 }

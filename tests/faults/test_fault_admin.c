@@ -201,10 +201,15 @@ static void sweep_operation(const struct operation *o)
         const uint64_t by = (calls / FAILURES_MAX + 1) * sweep_number("FAULTS_STRIDE", 1);
         const unsigned ways = classes[c] == INJECT_ALLOC ? 1 : 2;
         for (unsigned variant = 0; variant < ways; variant++) {
-            for (uint64_t at = 1 + (seed + variant) % by; at <= calls; at += by)
+            for (uint64_t at = sweep_first(seed + variant, by, calls); at <= calls; at += by) {
                 operate(o, classes[c], at, variant, &tally);
+                tally.tried++;
+            }
         }
         tell(&tally, classes[c], calls);
+        /* Policy is in memory: what only reads it needs no database and no file. */
+        if (calls > 0 || o->changes || classes[c] == INJECT_ALLOC)
+            sweep_enough(o->operation, classes[c], tally.tried, tally.failures, FAILURES_PERCENT);
         /* What a put's value does not open by says no more than that (wrap.h). */
         const bool told = classes[c] != INJECT_OPENSSL || strcmp(o->operation, "secret.put") != 0;
         ck_assert_msg(!told || tally.misnamed == 0, "%s: %u failures of ours blame the request",

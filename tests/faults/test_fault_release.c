@@ -87,14 +87,16 @@ static void release_class(const char *format, unsigned class, unsigned stride)
     /* How many pages are written differs from one release to the next; the sync comes last. */
     const uint64_t last = class == INJECT_FILE ? calls + 12 : calls;
     for (unsigned variant = 0; variant < ways_of(class); variant++) {
-        for (uint64_t at = 1 + (seed + variant) % by; at <= last; at += by) {
+        for (uint64_t at = sweep_first(seed + variant, by, calls); at <= last; at += by) {
             release_once(class, at, variant, &tally);
+            tally.tried += at <= calls;
             if (tally.failures % 32 == 0)
                 release_once(0, 0, 0, &tally);
         }
     }
     release_once(0, 0, 0, &tally);
     tell(&tally, class, calls);
+    sweep_enough(format, class, tally.tried, tally.failures, FAILURES_PERCENT);
     /* The agent would stop where it is to try again.  But d2i_PUBKEY, which reads RSA keys,
      * hides that a lock could not be made. */
     const unsigned percent = class == INJECT_SYSTEM && strncmp(format, "rsa", 3) == 0 ? 60 : 0;

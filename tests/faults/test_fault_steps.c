@@ -147,7 +147,7 @@ START_TEST(answers)
                                     NULL, 0});
     sweep_run(
         &(const struct sweep){"answer", INJECT_ALLOC, take, taken, not_taken, give_back, NULL, 2});
-    sweep_run(&(const struct sweep){"answer's JSON", LIBRARIES, answer_round, answer_same,
+    sweep_run(&(const struct sweep){"answer's JSON", INJECT_ALLOC, answer_round, answer_same,
                                     answer_none, answer_forget, NULL, 0});
     end();
 }
@@ -309,9 +309,9 @@ START_TEST(deliveries)
     value = marker_random();
     plaintext = marker_secret(&value);
     ck_assert_ptr_nonnull(mkdtemp(folder));
-    sweep_run(&(const struct sweep){"memfd", INJECT_FILE | INJECT_ALLOC, into_memory, in_memory,
-                                    nothing, close_delivered, &value, 0});
-    sweep_run(&(const struct sweep){"file", INJECT_FILE | LIBRARIES, into_file, in_file,
+    sweep_run(&(const struct sweep){"memfd", INJECT_FILE, into_memory, in_memory, nothing,
+                                    close_delivered, &value, 0});
+    sweep_run(&(const struct sweep){"file", INJECT_FILE | INJECT_OPENSSL, into_file, in_file,
                                     not_in_file, remove_file, &value, 0});
     char path[64];
     snprintf(path, sizeof path, "%s/db", folder);

@@ -143,11 +143,14 @@ static void sweep_kind(const struct kind *kind)
         const uint64_t calls = atomic_load(&inject->calls);
         const uint64_t by = (calls / FAILURES_MAX + 1) * sweep_number("FAULTS_STRIDE", 1);
         for (unsigned variant = 0; variant < ways_of(classes[c]); variant++) {
-            for (uint64_t at = 1 + (seed + variant) % by; at <= calls; at += by)
+            for (uint64_t at = sweep_first(seed + variant, by, calls); at <= calls; at += by) {
                 judge(message, kind->code, classes[c], at, variant, &tally);
+                tally.tried++;
+            }
         }
         judge(message, kind->code, 0, 0, 0, &tally);
         tell(&tally, classes[c], calls);
+        sweep_enough(tally.what, classes[c], tally.tried, tally.failures, FAILURES_PERCENT);
     }
 }
 
