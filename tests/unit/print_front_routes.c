@@ -1,4 +1,4 @@
-/* Prints front's table of routes as JSON, for tests/check-openapi. */
+/* Prints front's table of routes as JSON, for tests/house/check-openapi. */
 #include <stdio.h>
 
 #include "verifier/front/routes.h"

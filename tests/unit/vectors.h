@@ -3,7 +3,7 @@
  * tests/vectors/drivers.tsv says which test drives which files; the test judges every
  * case of each.  Where our verdict is not the origin's, or where the origin leaves it
  * open, tests/vectors/verdicts.tsv has a row with ours and the reason.  A case that needs
- * a row and has none fails, and so does a row that no case needs.  tests/check-vectors
+ * a row and has none fails, and so does a row that no case needs.  tests/house/check-vectors
  * demands that no file is without a driver or a reason. */
 #ifndef VOUCHSAFE_VECTORS_H
 #define VOUCHSAFE_VECTORS_H

@@ -2,7 +2,7 @@
  *
  * A row is the whole of a route: who may reach it, how large its body may be, which
  * operation of the warden it is, and its parameters with their types.
- * docs/openapi.yaml says the same to others; tests/check-openapi compares them. */
+ * docs/openapi.yaml says the same to others; tests/house/check-openapi compares them. */
 #ifndef VOUCHSAFE_FRONT_ROUTES_H
 #define VOUCHSAFE_FRONT_ROUTES_H
 
