@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -24,11 +26,12 @@
 
 struct server {
     const char *answers[4]; /* for each connection, in turn; NULL: close */
-    int delay_ms;           /* before an answer */
+    int delay_ms;           /* before an answer, from the request on */
     int dribble_ms;         /* between its bytes */
     bool deaf;              /* answers without reading anything */
     bool hang_up;           /* makes the client's writing fail, well before the answer */
-    bool linger;            /* does not close after the last answer: waits for the client */
+    bool linger;            /* does not close after the last answer: waits for the client,
+                             * one that is deaf for server_stop */
     SSL_CTX *tls;
 
     int fd;
@@ -38,6 +41,7 @@ struct server {
     char got[4][4096]; /* the requests of all connections, in turn */
     unsigned count;
     unsigned connections;
+    atomic_bool stopping;
 };
 
 static inline ssize_t peer_read(int fd, SSL *ssl, void *to, size_t len)
@@ -74,6 +78,8 @@ static inline void serve_peer(struct server *s, int fd, SSL *ssl)
         if (!s->deaf && (s->count == ARRAY_LEN(s->got) ||
                          !read_request(fd, ssl, s->got[s->count], sizeof s->got[0])))
             return;
+        if (s->deaf && s->delay_ms > 0) /* early, but not before the request was begun */
+            (void)poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 30000);
         s->count++;
         sleep_ms(s->delay_ms);
         if (s->hang_up && shutdown(fd, SHUT_RD) == 0)
@@ -88,7 +94,8 @@ static inline void serve_peer(struct server *s, int fd, SSL *ssl)
     }
     char byte = 0;
     if (s->linger && s->deaf)
-        sleep_ms(1000); /* reading would make room for the request */
+        for (int waited_ms = 0; !s->stopping && waited_ms < 30000; waited_ms += 10)
+            sleep_ms(10); /* reading would make room for the request */
     else if (s->linger)
         (void)peer_read(fd, ssl, &byte, 1);
 }
@@ -143,6 +150,7 @@ static inline void server_start_unix(struct server *s)
 
 static inline void server_stop(struct server *s)
 {
+    s->stopping = true;
     shutdown(s->fd, SHUT_RDWR); /* ends accept */
     pthread_join(s->thread, NULL);
     close(s->fd);
