@@ -17,7 +17,8 @@ static size_t count(const char *text, const char *word)
     return found;
 }
 
-/* Nobody is asked on a terminal. */
+/* Nobody is asked on a terminal.
+ * NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's pem_password_cb */
 static int no_passphrase(char *out, int size, int writing, void *context)
 {
     (void)out;
