@@ -49,9 +49,14 @@ static void openssl_free(void *memory, const char *file, int line)
 
 /* OpenSSL takes them before its first allocation only: hence so early, before all other
  * constructors of the program (101 is the first that is not the compiler's).  Where a
- * library was earlier still, OpenSSL hides what it always hid. */
+ * library was earlier still, OpenSSL hides what it always hid.  jansson would take them at
+ * any time, but what others' functions allocated, ours must not free. */
 __attribute__((constructor(101))) static void take_over(void)
 {
-    json_set_alloc_funcs(take, free);
+    json_malloc_t malloc_now = NULL;
+    json_free_t free_now = NULL;
+    json_get_alloc_funcs(&malloc_now, &free_now);
+    if (malloc_now == malloc && free_now == free)
+        json_set_alloc_funcs(take, free);
     (void)CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
 }

@@ -4,7 +4,10 @@
  * verify; where jansson lacks it for a text, like one that is no JSON, or it goes on without
  * a part.  Both allocate by functions of out_of_memory.c, from before main on, which
  * remember in each thread that there was nothing to be had.  OpenSSL may have lived with
- * that: so it is asked after a call that failed; jansson is asked after each. */
+ * that: so it is asked after a call that failed; jansson is asked after each.
+ *
+ * A program that gave either functions of its own keeps them, and what follows is not known.
+ * A shared object with this in it must never be unloaded (-z nodelete). */
 #ifndef VOUCHSAFE_OUT_OF_MEMORY_H
 #define VOUCHSAFE_OUT_OF_MEMORY_H
 

@@ -273,7 +273,17 @@ START_TEST(valid_append)
 }
 END_TEST
 
-UNIT_MAIN("json_reader", valid_all_members, valid_absent_untouched, valid_answer_unknown_ignored,
-          wrong_member_unknown, no_member, wrong_null, wrong_number, wrong_types, junk_base64,
-          wrong_object_kind, wrong_member_in_path, junk_text, junk_nul_bytes, valid_depth,
-          long_depth, valid_append_ascii, valid_append)
+/* Else a text that there was no memory for would pass for another one. */
+START_TEST(valid_memory_is_watched)
+{
+    json_malloc_t take = NULL;
+    json_free_t give = NULL;
+    json_get_alloc_funcs(&take, &give);
+    ck_assert(take != malloc);
+}
+END_TEST
+
+UNIT_MAIN("json_reader", valid_memory_is_watched, valid_all_members, valid_absent_untouched,
+          valid_answer_unknown_ignored, wrong_member_unknown, no_member, wrong_null, wrong_number,
+          wrong_types, junk_base64, wrong_object_kind, wrong_member_in_path, junk_text,
+          junk_nul_bytes, valid_depth, long_depth, valid_append_ascii, valid_append)
