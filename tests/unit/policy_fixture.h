@@ -11,7 +11,7 @@
 
 #include "tests/lib/mkdoc.h"
 #include "unit.h"
-#include "verifier/policy/policy.h"
+#include "verifier/policy/explain.h"
 
 #define NOW_MS UINT64_C(1795392000000) /* 2026-11-23T00:00:00Z */
 #define MODULE "i-0123456789abcdef0-enc0123456789abcdef"
@@ -40,6 +40,7 @@ struct world {
     struct bytes application;
     bool production;
     struct policy_verdict verdict;
+    struct policy_explanation explanation; /* of the same */
     struct fault fault;
 };
 
@@ -172,6 +173,61 @@ static inline struct verified_doc *world_document(struct world *w)
     return doc;
 }
 
+/* The explanation says what the decision says, of every scenario that a test of the policy
+ * makes: the same verdict, the same reasons, by the same grants and measurements. */
+static inline void expect_explained(const struct world *w, enum err decided)
+{
+    const struct policy_explanation *e = &w->explanation;
+    if (decided == ERR_DEBUG) {
+        ck_assert_int_eq(e->code, ERR_DEBUG);
+        ck_assert_str_eq(e->detail, w->fault.detail);
+        ck_assert_uint_eq(e->count, 0);
+        return;
+    }
+    ck_assert_int_eq(e->code, w->verdict.granted ? ERR_OK : ERR_REFUSED);
+    ck_assert_uint_eq(e->count, w->verdict.count);
+    for (size_t i = 0; i < e->count; i++) {
+        const struct policy_item *item = &w->verdict.item[i];
+        const struct explained_secret *s = &e->secret[i];
+        ck_assert_int_eq(s->reason, item->reason);
+        ck_assert_uint_eq(s->secret_id, item->secret_id);
+        ck_assert_uint_eq(s->version, item->version);
+        ck_assert_uint_eq(s->flags, item->flags);
+        ck_assert_uint_eq(s->grant_id, item->grant_id);
+        ck_assert_uint_eq(s->quota, item->quota);
+        ck_assert_uint_eq(s->measurement_id, item->measurement_id);
+        /* The candidate that came furthest is shown, and it is the one that says why. */
+        ck_assert_uint_ge(s->count, 1);
+        const size_t passed = s->candidate[0].passed;
+        ck_assert_int_eq(s->reason, passed < policy_check_count() ? policy_check_reason(passed)
+                                                                  : REASON_GRANTED);
+        for (size_t n = 1; n < s->count; n++)
+            ck_assert_uint_le(s->candidate[n].passed, s->candidate[n - 1].passed);
+    }
+}
+
+static inline void explain_facts(struct world *w, const struct policy_facts *facts)
+{
+    const struct policy_inquiry inquiry = {
+        .facts = facts, .wanted = &w->wanted, .now_ms = NOW_MS, .production = w->production};
+    ck_ok(policy_explain(w->policy, &inquiry, &w->explanation));
+}
+
+static inline void world_explain(struct world *w, const struct verified_doc *doc, enum err decided)
+{
+    uint8_t hash[SHA256_LEN];
+    struct policy_facts facts;
+    policy_facts_of(doc, w->application, &facts);
+    explain_facts(w, &facts);
+    expect_explained(w, decided);
+    /* And as a record keeps it. */
+    ck_ok(digest_sha256(w->application, hash));
+    facts.application_known = POLICY_APPLICATION_SHA256;
+    facts.application = bytes_of(hash, sizeof hash);
+    explain_facts(w, &facts);
+    expect_explained(w, decided);
+}
+
 static inline enum err world_decide(struct world *w)
 {
     CLEANUP(verified_doc_freep) struct verified_doc *doc = world_document(w);
@@ -185,7 +241,9 @@ static inline enum err world_decide(struct world *w)
         .production = w->production,
     };
     w->fault = (struct fault)FAULT_NONE;
-    return policy_decide(w->policy, &question, &w->verdict, &w->fault);
+    const enum err err = policy_decide(w->policy, &question, &w->verdict, &w->fault);
+    world_explain(w, doc, err);
+    return err;
 }
 
 static inline void expect_granted(struct world *w)

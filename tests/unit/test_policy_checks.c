@@ -300,22 +300,24 @@ START_TEST(valid_match)
     CLEANUP(world_free) struct world w = {0};
     world_begin(&w);
     CLEANUP(verified_doc_freep) struct verified_doc *doc = world_document(&w);
+    struct policy_facts facts;
+    policy_facts_of(doc, w.application, &facts);
     struct policy_measurement *m = &w.measurement;
     ck_ok(pcr_set_append(&w.pcrs, &m->pcrs));
-    ck_assert(policy_measurement_matches(m, doc));
+    ck_assert(policy_measurement_matches(m, &facts));
     m->kind = ATTDOC_NITROTPM;
-    ck_assert(!policy_measurement_matches(m, doc));
+    ck_assert(!policy_measurement_matches(m, &facts));
     m->kind = ATTDOC_ENCLAVE;
     m->debug = true;
-    ck_assert(!policy_measurement_matches(m, doc));
+    ck_assert(!policy_measurement_matches(m, &facts));
     m->debug = false;
     m->root[0] ^= 1;
-    ck_assert(!policy_measurement_matches(m, doc));
+    ck_assert(!policy_measurement_matches(m, &facts));
     m->root[0] ^= 1;
     m->pcrs.ptr[m->pcrs.len - 1] ^= 1;
-    ck_assert(!policy_measurement_matches(m, doc));
+    ck_assert(!policy_measurement_matches(m, &facts));
     m->pcrs.len--;
-    ck_assert(!policy_measurement_matches(m, doc));
+    ck_assert(!policy_measurement_matches(m, &facts));
 }
 END_TEST
 

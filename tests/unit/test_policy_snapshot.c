@@ -411,7 +411,9 @@ START_TEST(valid_decision_among_many)
     mkdoc_fields_defaults(&w.fields, (int64_t)NOW_MS, MODULE, 1 + 1234 / 2);
     memset(w.fields.pcr[8], 1 + 1234 % 2, ATTDOC_PCR_LEN);
     CLEANUP(verified_doc_freep) struct verified_doc *doc = world_document(&w);
-    const uint64_t one = policy_first_of_code(w.policy, doc);
+    struct policy_facts facts;
+    policy_facts_of(doc, bytes_of("", 0), &facts);
+    const uint64_t one = policy_first_of_code(w.policy, &facts);
     const uint64_t two = policy_next_of_code(w.policy, one);
     ck_assert_uint_eq(policy_next_of_code(w.policy, two), 0);
     const uint64_t ids[] = {policy_find_measurement(w.policy, 1, "1.1234"),
@@ -437,12 +439,15 @@ START_TEST(valid_debug_chain)
     production = w.fields;
     mkdoc_fields_debug(&w.fields);
     CLEANUP(verified_doc_freep) struct verified_doc *debug = world_document(&w);
-    ck_assert_uint_eq(policy_first_of_code(w.policy, debug), 3);
+    struct policy_facts facts;
+    policy_facts_of(debug, bytes_of("", 0), &facts);
+    ck_assert_uint_eq(policy_first_of_code(w.policy, &facts), 3);
     ck_assert_uint_eq(policy_next_of_code(w.policy, 3), 2);
     ck_assert_uint_eq(policy_next_of_code(w.policy, 2), 0);
     w.fields = production;
     CLEANUP(verified_doc_freep) struct verified_doc *doc = world_document(&w);
-    ck_assert_uint_eq(policy_first_of_code(w.policy, doc), 1);
+    policy_facts_of(doc, bytes_of("", 0), &facts);
+    ck_assert_uint_eq(policy_first_of_code(w.policy, &facts), 1);
     ck_assert_uint_eq(policy_next_of_code(w.policy, 1), 0);
 }
 END_TEST

@@ -108,21 +108,30 @@ enum err policy_measurement_check(enum attdoc_kind kind, bool debug, bool produc
     return kind == ATTDOC_NITROTPM ? check_nitrotpm(pcrs, fault) : check_enclave(pcrs, fault);
 }
 
-bool policy_measurement_matches(const struct policy_measurement *m, const struct verified_doc *doc)
+bool policy_measurement_compare(const struct policy_measurement *m,
+                                const struct policy_facts *facts, struct pcr_set *values,
+                                uint32_t *different)
 {
-    const struct attdoc *fields = verified_doc_fields(doc);
     const uint32_t never_zero = m->kind == ATTDOC_NITROTPM ? PCR_BITS_NITROTPM : NEVER_ZERO_ENCLAVE;
-    struct pcr_set pcrs;
-    if (m->kind != fields->kind || m->debug != verified_doc_is_debug(doc) ||
-        CRYPTO_memcmp(m->root, verified_doc_root_sha256(doc), sizeof m->root) != 0 ||
-        pcr_set_parse(bytes_of_buf(&m->pcrs), &pcrs) != ERR_OK)
+    *different = 0;
+    if (m->kind != facts->kind || m->debug != facts->debug ||
+        CRYPTO_memcmp(m->root, facts->root_sha256, sizeof m->root) != 0 ||
+        pcr_set_parse(bytes_of_buf(&m->pcrs), values) != ERR_OK)
         return false;
     for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
-        if ((pcrs.present & PCR_BIT(i)) == 0)
+        if ((values->present & PCR_BIT(i)) == 0)
             continue;
-        if (fields->pcr[i] == NULL || ((never_zero & PCR_BIT(i)) != 0 && is_zero(&pcrs, i)) ||
-            CRYPTO_memcmp(fields->pcr[i], pcrs.value[i], ATTDOC_PCR_LEN) != 0)
-            return false;
+        if (facts->pcr[i] == NULL || ((never_zero & PCR_BIT(i)) != 0 && is_zero(values, i)) ||
+            CRYPTO_memcmp(facts->pcr[i], values->value[i], ATTDOC_PCR_LEN) != 0)
+            *different |= PCR_BIT(i);
     }
     return true;
+}
+
+bool policy_measurement_matches(const struct policy_measurement *m,
+                                const struct policy_facts *facts)
+{
+    struct pcr_set values;
+    uint32_t different;
+    return policy_measurement_compare(m, facts, &values, &different) && different == 0;
 }

@@ -14,7 +14,7 @@
 
 #include "common/protocol.h"
 #include "common/receipt.h"
-#include "verifier/attest/attest.h"
+#include "facts.h"
 
 #define POLICY_NO_TIME   0 /* an absent not-before, not-after or expiry */
 #define POLICY_LABEL_MAX 128
@@ -262,7 +262,13 @@ MUST_CHECK enum err policy_decide(const struct policy *policy,
                                   struct policy_verdict *out, struct fault *fault);
 
 /* Whether a measurement's values are all in the document (kind, debug and root too). */
-bool policy_measurement_matches(const struct policy_measurement *m, const struct verified_doc *doc);
+bool policy_measurement_matches(const struct policy_measurement *m,
+                                const struct policy_facts *facts);
+/* The same, PCR by PCR: the measurement's values, and those of them that the document does not
+ * have (bit i: PCR i).  False where there is nothing to compare: another kind, mode or root. */
+bool policy_measurement_compare(const struct policy_measurement *m,
+                                const struct policy_facts *facts, struct pcr_set *values,
+                                uint32_t *different);
 
 /* --- What may be registered (measurement.c) --- */
 

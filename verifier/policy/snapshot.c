@@ -512,18 +512,17 @@ uint64_t policy_find_own_key(const struct policy *policy, enum own_key_kind kind
     return 0;
 }
 
-uint64_t policy_first_of_code(const struct policy *policy, const struct verified_doc *doc)
+uint64_t policy_first_of_code(const struct policy *policy, const struct policy_facts *facts)
 {
-    const struct attdoc *fields = verified_doc_fields(doc);
-    struct code probe = {.kind = fields->kind};
+    struct code probe = {.kind = facts->kind};
     size_t count;
-    const unsigned *pcr = code_pcrs(fields->kind, &count);
-    if (verified_doc_is_debug(doc))
+    const unsigned *pcr = code_pcrs(facts->kind, &count);
+    if (facts->debug)
         return policy->first_debug;
     for (size_t i = 0; i < count; i++) {
-        if (fields->pcr[pcr[i]] == NULL)
+        if (facts->pcr[pcr[i]] == NULL)
             return 0;
-        memcpy(probe.value[i], fields->pcr[pcr[i]], ATTDOC_PCR_LEN);
+        memcpy(probe.value[i], facts->pcr[pcr[i]], ATTDOC_PCR_LEN);
     }
     struct code *const *node = tfind(&probe, &policy->codes, by_code);
     return node == NULL ? 0 : (*node)->first;

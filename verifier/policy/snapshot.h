@@ -10,7 +10,7 @@
 /* The measurements of this document's code: equal kind and PCR0, PCR1 and PCR2 (NitroTPM:
  * 4 and 7); for a debug document, which names no code, all debug measurements.  Whether
  * one matches, policy_measurement_matches says. */
-uint64_t policy_first_of_code(const struct policy *policy, const struct verified_doc *doc);
+uint64_t policy_first_of_code(const struct policy *policy, const struct policy_facts *facts);
 uint64_t policy_next_of_code(const struct policy *policy, uint64_t measurement_id);
 
 /* The grants of a secret, whatever their state. */
