@@ -113,8 +113,11 @@ static enum err read_map(struct cbor_reader *r, const struct member *members, si
 }
 
 static const struct member document_members[] = {
-    {"digest", set_hex},     {"module_id", set_text},  {"kind", set_text},   {"debug", set_bool},
-    {"timestamp", set_time}, {"root_sha256", set_hex}, {"region", set_text}, {"pcrs", set_pcrs},
+    {"digest", set_hex},       {"module_id", set_text},
+    {"kind", set_text},        {"debug", set_bool},
+    {"timestamp", set_time},   {"root_sha256", set_hex},
+    {"region", set_text},      {"pcrs", set_pcrs},
+    {"pcr_present", set_uint}, {"application_sha256", set_hex},
 };
 
 static enum err set_document(json_t *object, const char *name, struct cbor_reader *r)
@@ -146,12 +149,40 @@ static enum err set_items(json_t *object, const char *name, struct cbor_reader *
     return set(object, name, TAKE(array));
 }
 
+/* 0: not asked for. */
+static enum err set_asked_one(json_t *asked, const char *name, struct cbor_reader *r)
+{
+    uint64_t value;
+    TRY(read_int(r, &value));
+    return value == 0 ? ERR_OK : set(asked, name, json_integer((json_int_t)value));
+}
+
+/* Into the secrets, which come before. */
+static enum err set_asked(json_t *object, const char *name, struct cbor_reader *r)
+{
+    const json_t *secrets = json_object_get(object, "secrets");
+    uint64_t count;
+    TRY(cbor_reader_array(r, &count));
+    if (count != json_array_size(secrets))
+        FAIL(fault_at(r->fault, r->pos, "%s", r->field), ERR_CBOR_NOT_STRICT,
+             "what was asked of %llu secrets, and there are %zu", (unsigned long long)count,
+             json_array_size(secrets));
+    for (size_t i = 0; i < count; i++) {
+        json_t *asked = json_object();
+        TRY(set(json_array_get(secrets, i), name, asked));
+        TRY(cbor_reader_expect_array(r, 2));
+        TRY(set_asked_one(asked, "version", r));
+        TRY(set_asked_one(asked, "min_version", r));
+    }
+    return ERR_OK;
+}
+
 static const struct member record_members[] = {
     {"sequence", set_uint},   {"time", set_time},         {"event", set_text},
     {"request_id", set_text}, {"peer", set_text},         {"policy_revision", set_uint},
     {"person", set_text},     {"code", set_text},         {"detail", set_text},
     {"object", set_text},     {"document", set_document}, {"challenge", set_hex},
-    {"secrets", set_items},
+    {"secrets", set_items},   {"asked", set_asked},
 };
 
 /* What every record says, whatever it is about. */

@@ -11,8 +11,10 @@
  *   5 peer             6 policy revision 7 person          8 code
  *   9 detail          10 object         11 document       12 challenge
  *  13 secrets: array of [name, version, flags, reason, build]
+ *  14 what was asked of each: array of [version, min_version]
  * A document is a map: 1 digest, 2 module_id, 3 kind, 4 debug, 5 timestamp (ms),
- *   6 root, 7 region, 8 PCRs that are not zero: map index -> value.
+ *   6 root, 7 region, 8 PCRs that are not zero: map index -> value,
+ *   9 which PCRs it has, 10 SHA-256 of its application bytes.
  * audit_json.c reads what is written here. */
 
 static bool has_text(const char *text)
@@ -32,7 +34,7 @@ static size_t count_members(const struct audit_event *e)
 {
     return 3 + (size_t)has_text(e->request_id) + has_text(e->peer) + 1 + has_text(e->person) +
            has_text(e->code) + has_text(e->detail) + has_text(e->object) + (e->doc != NULL) +
-           (e->challenge.len > 0) + (e->item_count > 0);
+           (e->challenge.len > 0) + (e->item_count > 0 ? 2 : 0);
 }
 
 static bool pcr_worth_recording(const struct attdoc *doc, unsigned i)
@@ -57,7 +59,7 @@ static void write_pcrs(struct cbor_writer *w, const struct attdoc *doc)
 static void write_document(struct cbor_writer *w, const struct audit_event *e)
 {
     cbor_writer_uint(w, 11);
-    cbor_writer_map(w, e->region.len > 0 ? 8 : 7);
+    cbor_writer_map(w, e->region.len > 0 ? 10 : 9);
     cbor_writer_uint(w, 1);
     cbor_writer_bytes(w, bytes_of(e->document_digest, SHA384_LEN));
     cbor_writer_uint(w, 2);
@@ -76,6 +78,10 @@ static void write_document(struct cbor_writer *w, const struct audit_event *e)
     }
     cbor_writer_uint(w, 8);
     write_pcrs(w, e->doc);
+    cbor_writer_uint(w, 9);
+    cbor_writer_uint(w, e->doc->pcr_present);
+    cbor_writer_uint(w, 10);
+    cbor_writer_bytes(w, bytes_of(e->application_sha256, SHA256_LEN));
 }
 
 static void write_text(struct cbor_writer *w, const char *text)
@@ -95,6 +101,17 @@ static void write_items(struct cbor_writer *w, const struct audit_event *e)
         cbor_writer_uint(w, item->flags);
         write_text(w, item->reason);
         write_text(w, item->build);
+    }
+}
+
+static void write_asked(struct cbor_writer *w, const struct audit_event *e)
+{
+    cbor_writer_uint(w, 14);
+    cbor_writer_array(w, e->item_count);
+    for (size_t i = 0; i < e->item_count; i++) {
+        cbor_writer_array(w, 2);
+        cbor_writer_uint(w, e->item[i].asked_version);
+        cbor_writer_uint(w, e->item[i].asked_minimum);
     }
 }
 
@@ -123,8 +140,10 @@ enum err audit_record_append(const struct audit_event *e, uint64_t sequence, str
         cbor_writer_uint(&w, 12);
         cbor_writer_bytes(&w, e->challenge);
     }
-    if (e->item_count > 0)
+    if (e->item_count > 0) {
         write_items(&w, e);
+        write_asked(&w, e);
+    }
     return cbor_writer_finish(&w);
 }
 

@@ -18,6 +18,9 @@ struct audit_item {
     uint64_t flags;     /* RECEIPT_FLAG_* */
     const char *reason; /* policy_reason_name; "granted" */
     const char *build;  /* image@version that granted it, or "" */
+    /* What was asked, so that a refusal can be judged again; 0: left open. */
+    uint32_t asked_version;
+    uint32_t asked_minimum;
 };
 
 /* What happened.  NULL and empty members are left out of the record. */
@@ -30,10 +33,11 @@ struct audit_event {
     const char *person;       /* of an administrator's action */
     const char *code;         /* wire name: "ok", "refused", ... */
     const char *detail;
-    const char *object;             /* what an action was about: "payments@1.4.2" */
-    const struct attdoc *doc;       /* of a decision, with the three below */
-    const uint8_t *document_digest; /* SHA384_LEN */
-    const uint8_t *root_sha256;     /* SHA256_LEN */
+    const char *object;                /* what an action was about: "payments@1.4.2" */
+    const struct attdoc *doc;          /* of a decision, with the five below */
+    const uint8_t *document_digest;    /* SHA384_LEN */
+    const uint8_t *root_sha256;        /* SHA256_LEN */
+    const uint8_t *application_sha256; /* SHA256_LEN: of user_data's application bytes */
     struct bytes region;
     struct bytes challenge;
     size_t item_count;

@@ -48,12 +48,12 @@ static void put_sample(bool decision, struct buf *out)
         fuzz_payload(true, &payload);
         FUZZ_OK(attdoc_parse(bytes_of_buf(&payload), 0, NULL, &doc, NULL));
         event.doc = &doc;
-        event.document_digest = event.root_sha256 = bytes;
+        event.document_digest = event.root_sha256 = event.application_sha256 = bytes;
         event.region = bytes_of_text(FUZZ_REGION);
         event.challenge = bytes_of(bytes, sizeof bytes);
         event.item_count = 2;
-        event.item[0] = (struct audit_item){"db/main", 7, 0, "granted", "payments@1.4.2"};
-        event.item[1] = (struct audit_item){"x", 2, 1, "granted", ""};
+        event.item[0] = (struct audit_item){"db/main", 7, 0, "granted", "payments@1.4.2", 0, 5};
+        event.item[1] = (struct audit_item){"x", 2, 1, "granted", "", 2, 0};
     } else {
         event.person = "anna";
         event.object = "payments@1.4.2";

@@ -13,12 +13,12 @@
 #define TIME  "021b000001a1ee565e7b" /* 1795000000123 */
 #define SMALL "a40101" TIME "036b73657276652e73746172740601"
 #define FULL_HEAD                                                          \
-    "ad0119012c" TIME "036f72656c656173652e726566757365640465"             \
+    "ae0119012c" TIME "036f72656c656173652e726566757365640465"             \
     "7265712d3105713230332e302e3131332e373a3431323334061a00011170"         \
     "0763616e6e086772656675736564096b6e6f745f6772616e7465640a6e7061796d65" \
     "6e747340312e342e32"
 #define FULL_DOCUMENT                                                  \
-    "0ba8015830101112131415161718191a1b1c1d1e1f"                       \
+    "0baa015830101112131415161718191a1b1c1d1e1f"                       \
     "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f" \
     "026e692d303132332d656e63343536370367656e636c61766504f4051b000001" \
     "a1ee565e00065820202122232425262728292a2b2c2d2e2f3031323334353637" \
@@ -29,13 +29,16 @@
     "62636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f8081" \
     "82838485868788898a8b8c8d8e8f181f5830707172737475767778797a7b7c7d" \
     "7e7f808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d" \
-    "9e9f"
+    "9e9f091a800000170a5820606162636465666768696a6b6c6d6e6f7071727374" \
+    "75767778797a7b7c7d7e7f"
 #define FULL_TAIL                                                      \
     "0c5838000102030405060708090a0b0c0d0e0f101112131415161718191a"     \
     "1b1c1d1e1f202122232425262728292a2b2c2d2e2f30313233343536370d8285" \
     "6764622f6d61696e0700676772616e7465646e7061796d656e747340312e342e" \
-    "3285617800016b6e6f745f6772616e74656460"
+    "3285617800016b6e6f745f6772616e746564600e82820005820600"
 #define FULL FULL_HEAD FULL_DOCUMENT FULL_TAIL
+
+#define ONE_SECRET "0d8185616100006060"
 
 #define HASH_0                                         \
     "140dddf462f148a4690fc87b79410281902ebec2c124a712" \
@@ -44,8 +47,8 @@
     "1a9077a503b93661f0465f55f4c2443cf011673dfae2c8c5" \
     "c18149b70ab52693355d85cd1feb0b0c69c562a72e892330"
 #define HASH_2                                         \
-    "5d68bab139143e2184b7a611484d27622badbf937032f6ca" \
-    "b1d02ef494a1252794f9ed1093cbaecfc855fe2694c59abc"
+    "d75ff9b5fa8eb3436084733cd3f43d2fa0bda73b05ede3dc" \
+    "51d1ae751cf8c75b722caf0993bc344bf631b0c0c1f6423b"
 #define STORE_ID "303132333435363738393a3b3c3d3e3f"
 
 static struct fault fault;
@@ -61,6 +64,7 @@ struct full {
     uint8_t challenge[PROTOCOL_CHALLENGE_LEN];
     uint8_t digest[SHA384_LEN];
     uint8_t root[SHA256_LEN];
+    uint8_t application[SHA256_LEN];
     uint8_t pcr[4][ATTDOC_PCR_LEN];
     uint8_t zero[ATTDOC_PCR_LEN];
     struct attdoc doc;
@@ -73,6 +77,7 @@ static void make_full(struct full *f)
     fill(f->challenge, sizeof f->challenge, 0);
     fill(f->digest, sizeof f->digest, 0x10);
     fill(f->root, sizeof f->root, 0x20);
+    fill(f->application, sizeof f->application, 0x60);
     for (unsigned i = 0; i < 4; i++)
         fill(f->pcr[i], ATTDOC_PCR_LEN, 0x40 + 0x10 * i);
     f->doc.module_id = bytes_of_text("i-0123-enc4567");
@@ -96,11 +101,12 @@ static void make_full(struct full *f)
         .doc = &f->doc,
         .document_digest = f->digest,
         .root_sha256 = f->root,
+        .application_sha256 = f->application,
         .region = bytes_of_text("eu-west-1"),
         .challenge = bytes_of(f->challenge, sizeof f->challenge),
         .item_count = 2,
-        .item = {{"db/main", 7, 0, "granted", "payments@1.4.2"},
-                 {"x", 0, RECEIPT_FLAG_DEPRECATED, "not_granted", ""}},
+        .item = {{"db/main", 7, 0, "granted", "payments@1.4.2", 0, 5},
+                 {"x", 0, RECEIPT_FLAG_DEPRECATED, "not_granted", "", 6, 0}},
     };
 }
 
@@ -153,12 +159,15 @@ static const char json_full[] =
     "\"2\":\"606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f"
     "808182838485868788898a8b8c8d8e8f\","
     "\"31\":\"707172737475767778797a7b7c7d7e7f808182838485868788898a8b8c8d8e8f"
-    "909192939495969798999a9b9c9d9e9f\"}},"
+    "909192939495969798999a9b9c9d9e9f\"},\"pcr_present\":2147483671,"
+    "\"application_sha256\":\"606162636465666768696a6b6c6d6e6f"
+    "707172737475767778797a7b7c7d7e7f\"},"
     "\"challenge\":\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
     "202122232425262728292a2b2c2d2e2f3031323334353637\","
     "\"secrets\":[{\"name\":\"db/main\",\"version\":7,\"flags\":0,\"reason\":\"granted\","
-    "\"measurement\":\"payments@1.4.2\"},{\"name\":\"x\",\"version\":0,\"flags\":1,"
-    "\"reason\":\"not_granted\",\"measurement\":\"\"}]}";
+    "\"measurement\":\"payments@1.4.2\",\"asked\":{\"min_version\":5}},"
+    "{\"name\":\"x\",\"version\":0,\"flags\":1,\"reason\":\"not_granted\","
+    "\"measurement\":\"\",\"asked\":{\"version\":6}}]}";
 
 static void expect_json(const char *hex, const char *expected)
 {
@@ -200,7 +209,7 @@ START_TEST(wrong_records)
 {
     refuse_hex("a4" TIME "0101036b73657276652e73746172740601", ERR_CBOR_NOT_STRICT); /* order */
     refuse_hex("a501010101" TIME "036b73657276652e73746172740601", ERR_CBOR_NOT_STRICT);
-    refuse_hex("a50101" TIME "036b73657276652e737461727406010e01", ERR_CBOR_NOT_STRICT); /* 14 */
+    refuse_hex("a50101" TIME "036b73657276652e737461727406010f01", ERR_CBOR_NOT_STRICT); /* 15 */
     refuse_hex("a500000101" TIME "036b73657276652e73746172740601", ERR_CBOR_NOT_STRICT); /* 0 */
     refuse_hex("a4016131" TIME "036b73657276652e73746172740601", ERR_CBOR_TYPE);         /* text */
     refuse_hex("a4011bffffffffffffffff" TIME "036b73657276652e73746172740601", ERR_CBOR_TYPE);
@@ -230,13 +239,29 @@ END_TEST
 
 START_TEST(wrong_inner)
 {
-    /* PCRs out of order, twice, beyond 31; an item of four; a document key of nine. */
+    /* PCRs out of order, twice, beyond 31; an item of four; a document key of eleven. */
     refuse_hex("a50101" TIME "03617806010ba108a2014100004100", ERR_CBOR_NOT_STRICT);
     refuse_hex("a50101" TIME "03617806010ba108a2014100014100", ERR_CBOR_NOT_STRICT);
     refuse_hex("a50101" TIME "03617806010ba108a118204100", ERR_CBOR_NOT_STRICT);
-    refuse_hex("a50101" TIME "03617806010ba10900", ERR_CBOR_NOT_STRICT);
+    refuse_hex("a50101" TIME "03617806010ba10b00", ERR_CBOR_NOT_STRICT);
     refuse_hex("a50101" TIME "03617806010d81846161000060", ERR_CBOR_TYPE);
     refuse_hex("a50101" TIME "03617806010d9affffffff", ERR_CBOR_MALFORMED);
+    /* Asked of one where there is none, of two where there is one; one number; a text. */
+    refuse_hex("a50101" TIME "03617806010e81820000", ERR_CBOR_NOT_STRICT);
+    refuse_hex("a60101" TIME "0361780601" ONE_SECRET "0e82820000820000", ERR_CBOR_NOT_STRICT);
+    refuse_hex("a60101" TIME "0361780601" ONE_SECRET "0e818100", ERR_CBOR_TYPE);
+    refuse_hex("a60101" TIME "0361780601" ONE_SECRET "0e81826000", ERR_CBOR_TYPE);
+}
+END_TEST
+
+/* From before a record said what was asked, and what application bytes the document has. */
+START_TEST(valid_older_record)
+{
+    expect_json("a60101" TIME "03617806010ba104f4" ONE_SECRET,
+                "{\"sequence\":1,\"time\":\"2026-11-18T11:06:40.123Z\",\"event\":\"x\","
+                "\"policy_revision\":1,\"document\":{\"debug\":false},\"secrets\":["
+                "{\"name\":\"a\",\"version\":0,\"flags\":0,\"reason\":\"\","
+                "\"measurement\":\"\"}]}");
 }
 END_TEST
 
@@ -369,5 +394,5 @@ START_TEST(short_checkpoints)
 END_TEST
 
 UNIT_MAIN("audit_record", valid_bytes, valid_absent_texts, valid_json, wrong_records, no_members,
-          wrong_inner, short_records, junk_records, junk_texts, valid_chain, valid_checkpoint,
-          wrong_checkpoints, short_checkpoints)
+          wrong_inner, valid_older_record, short_records, junk_records, junk_texts, valid_chain,
+          valid_checkpoint, wrong_checkpoints, short_checkpoints)

@@ -21,6 +21,7 @@ struct release {
     struct attest_report report;  /* V1 */
     uint64_t challenge_expiry_ms; /* V2 */
     struct bytes application;
+    uint8_t application_sha256[SHA256_LEN]; /* for the record */
     struct wrap_recipient *recipient;
     struct verified_doc *doc;      /* V3; nothing below exists without it */
     struct refusals_place place;   /* V5, of a refusal */
@@ -65,6 +66,7 @@ static enum err check_binding(struct release *r, struct fault *fault)
     TRY(redeemed);
     TRY(protocol_user_data_check(&r->request->wanted, doc->user_data.value, &r->application,
                                  fault));
+    TRY(digest_sha256(r->application, r->application_sha256));
     TRY(wrap_recipient_parse(doc->public_key.value, &r->recipient,
                              fault_at(fault, FAULT_NO_OFFSET, "public_key")));
     fault_clear(fault);
@@ -78,18 +80,16 @@ static enum err verify_document(struct release *r, struct fault *fault)
                          &r->doc, NULL, fault);
 }
 
-/* V4: a sanity bound; freshness is the challenge's job. */
-static enum err check_timestamp(const struct release *r, struct fault *fault)
+enum err release_check_timestamp(uint64_t stamp_ms, uint64_t now_ms, struct fault *fault)
 {
-    const uint64_t stamp_ms = verified_doc_fields(r->doc)->timestamp_ms;
-    if (stamp_ms > r->now_ms && stamp_ms - r->now_ms > WARDEN_DOCUMENT_AHEAD_MS) /* AGE-1 */
+    if (stamp_ms > now_ms && stamp_ms - now_ms > WARDEN_DOCUMENT_AHEAD_MS) /* AGE-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "timestamp"), ERR_DOC_FUTURE,
              "the document's timestamp is %llu ms ahead of this server's clock, %d are allowed",
-             (unsigned long long)(stamp_ms - r->now_ms), WARDEN_DOCUMENT_AHEAD_MS);
-    if (stamp_ms < r->now_ms && r->now_ms - stamp_ms > WARDEN_DOCUMENT_AGE_MS) /* AGE-2 */
+             (unsigned long long)(stamp_ms - now_ms), WARDEN_DOCUMENT_AHEAD_MS);
+    if (stamp_ms < now_ms && now_ms - stamp_ms > WARDEN_DOCUMENT_AGE_MS) /* AGE-2 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "timestamp"), ERR_DOC_STALE,
              "the document is %llu ms old by this server's clock, %d allowed",
-             (unsigned long long)(r->now_ms - stamp_ms), WARDEN_DOCUMENT_AGE_MS);
+             (unsigned long long)(now_ms - stamp_ms), WARDEN_DOCUMENT_AGE_MS);
     return ERR_OK;
 }
 
@@ -139,7 +139,8 @@ static enum err decide(struct release *r, struct fault *fault)
         .production = w->production,
     };
     const struct policy *policy = ledger_read(w->ledger, &r->revision);
-    enum err err = check_timestamp(r, fault);
+    enum err err =
+        release_check_timestamp(verified_doc_fields(r->doc)->timestamp_ms, r->now_ms, fault);
     if (err == ERR_OK)
         err = policy_decide(policy, &question, &r->verdict, fault);
     if (err == ERR_OK)
@@ -164,6 +165,8 @@ static void describe_items(const struct release *r, struct audit_event *event,
             .flags = decided ? item->flags : 0,
             .reason = decided ? policy_reason_name(limited ? REASON_OVER_QUOTA : item->reason) : "",
             .build = decided ? r->build[i] : "",
+            .asked_version = r->request->wanted.item[i].version,
+            .asked_minimum = r->request->wanted.item[i].min_version,
         };
     }
 }
@@ -197,6 +200,7 @@ static struct audit_event describe(const struct release *r, enum err code, const
         .doc = verified_doc_fields(r->doc),
         .document_digest = verified_doc_digest(r->doc),
         .root_sha256 = verified_doc_root_sha256(r->doc),
+        .application_sha256 = r->application_sha256,
         .region = verified_doc_region(r->doc),
         .challenge = verified_doc_fields(r->doc)->nonce.value,
     };

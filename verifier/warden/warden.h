@@ -67,6 +67,9 @@ CLEANUP_PTR(struct warden, warden_free, warden_freep)
 /* The steps V1 to V7; appends the answer's JSON. */
 MUST_CHECK enum err release_handle(struct warden *warden, const struct warden_request *request,
                                    int64_t now_ms, struct buf *body, struct fault *fault);
+/* V4: a sanity bound; freshness is the challenge's job.  ERR_DOC_STALE, ERR_DOC_FUTURE. */
+MUST_CHECK enum err release_check_timestamp(uint64_t stamp_ms, uint64_t now_ms,
+                                            struct fault *fault);
 /* What an anonymous sender can cause is logged at a bounded rate: whether this line may be. */
 bool warden_may_log_rejection(struct warden *warden, uint64_t now_ms);
 /* The operations of the admin API; appends the answer's JSON. */
