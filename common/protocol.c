@@ -192,6 +192,15 @@ enum err protocol_user_data_check(const struct wanted_list *wanted, struct bytes
     return ERR_OK;
 }
 
+bool protocol_application(struct bytes user_data, struct bytes *application)
+{
+    if (user_data.len < PROTOCOL_BOUND_LEN ||
+        memcmp(user_data.ptr, PROTOCOL_RELEASE_LABEL, sizeof PROTOCOL_RELEASE_LABEL - 1) != 0)
+        return false;
+    *application = bytes_of(user_data.ptr + PROTOCOL_BOUND_LEN, user_data.len - PROTOCOL_BOUND_LEN);
+    return true;
+}
+
 /* As it was before, where writing failed half-way. */
 static enum err finish(const struct cbor_writer *w, size_t before)
 {

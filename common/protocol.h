@@ -64,6 +64,8 @@ MUST_CHECK enum err protocol_user_data(const struct wanted_list *wanted, struct 
 MUST_CHECK enum err protocol_user_data_check(const struct wanted_list *wanted,
                                              struct bytes user_data, struct bytes *application,
                                              struct fault *fault);
+/* The application bytes of whatever request user_data names; false where it names none. */
+bool protocol_application(struct bytes user_data, struct bytes *application);
 
 /* Section 4: HPKE's info, and the AAD of one wrapped secret, appended. */
 #define PROTOCOL_WRAP_INFO "vouchsafe/1 wrap"

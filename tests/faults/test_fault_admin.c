@@ -114,6 +114,25 @@ static void ask_verify(void)
     add_param(p_buf("attestation_document", &document));
 }
 
+static void ask_explain(void)
+{
+    ask_verify();
+    add_param(p_text("secrets", "db/main,db/none@2"));
+}
+
+/* Of a request that was refused for want of a grant. */
+static void ask_explain_request(void)
+{
+    static char id[32];
+    if (id[0] == '\0') {
+        ATTEMPT(a);
+        attempt_make(&f, &a);
+        snprintf(id, sizeof id, "req-%u", f.requests + 1);
+        ck_err(attempt_send(&f, &a), ERR_REFUSED);
+    }
+    add_param(p_text("request", id));
+}
+
 static void ask_install(void)
 {
     CLEANUP(buf_free) struct buf spki = {0};
@@ -158,6 +177,8 @@ static const struct operation {
     {"grant.remove", ask_remove, true},
     {"audit.list", ask_nothing, false},
     {"audit.export", ask_nothing, false},
+    {"explain", ask_explain, false},
+    {"explain", ask_explain_request, false},
     {"issuer.show", ask_nothing, false},
     {"issuer.receipt-key", ask_nothing, false},
     {"issuer.install", ask_install, true},

@@ -1,10 +1,28 @@
-/* An audit record as an auditor shows it: whatever the log of a stranger's server holds. */
+/* An audit record as an auditor shows it: whatever the log of a stranger's server holds; and as
+ * explain judges it again: whatever a writer of the database has put there. */
 #include <jansson.h>
 #include <stdlib.h>
 
 #include "common/audit_record.h"
 #include "common/json_reader.h"
 #include "fixed_chain.h"
+#include "verifier/warden/explain.h"
+
+/* What is read of it is whole, or it is refused as altered. */
+static void judge_again(json_t *taken)
+{
+    CLEANUP(explain_record_free) struct explain_record record;
+    struct fault fault = FAULT_NONE;
+    const enum err err = explain_record_read(taken, &record, &fault);
+    FUZZ_HOLDS(err == ERR_OK || (err == ERR_STORE_TAMPERED && fault.code == err));
+    if (err != ERR_OK)
+        return;
+    FUZZ_HOLDS(record.wanted.count > 0 && record.facts.root_sha256 == record.root_sha256);
+    for (size_t i = 0; i < record.wanted.count; i++)
+        FUZZ_HOLDS(protocol_name_valid(bytes_of_text(record.wanted.item[i].name)));
+    FUZZ_HOLDS(record.facts.application_known == POLICY_APPLICATION_UNKNOWN ||
+               record.facts.application.len == SHA256_LEN);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -28,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_HOLDS(json_is_object(json));
     FUZZ_OK(json_append(&text, json));
     FUZZ_HOLDS(text.len > 2);
-    json_decref(json);
+    judge_again(json);
     return 0;
 }
 

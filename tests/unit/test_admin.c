@@ -26,6 +26,7 @@ static const struct {
     {"grant.remove", RIGHT_CUSTODY},
     {"audit.list", RIGHT_VIEW},
     {"audit.export", RIGHT_VIEW},
+    {"explain", RIGHT_VIEW},
     {"issuer.show", RIGHT_VIEW},
     {"issuer.receipt-key", RIGHT_CUSTODY},
     {"issuer.install", RIGHT_CUSTODY},

@@ -233,6 +233,29 @@ START_TEST(wrong_user_data)
 }
 END_TEST
 
+/* Of whatever request it names; a document that was made for none has none. */
+START_TEST(valid_application)
+{
+    struct wanted_list list;
+    struct bytes application = bytes_of_text("untouched");
+    CLEANUP(buf_free) struct buf out = {0};
+    sample_wanted(&list);
+    ck_ok(protocol_user_data(&list, bytes_of_text("app"), &out));
+    ck_assert(!protocol_application(bytes_of(NULL, 0), &application));
+    for (size_t len = 0; len < PROTOCOL_BOUND_LEN; len++)
+        ck_assert(!protocol_application(bytes_of(out.ptr, len), &application));
+    out.ptr[18] ^= 1; /* of the label */
+    ck_assert(!protocol_application(bytes_of_buf(&out), &application));
+    ck_assert(bytes_equal_text(application, "untouched"));
+    out.ptr[18] ^= 1;
+    out.ptr[19] ^= 1; /* of the hash: another request */
+    ck_assert(protocol_application(bytes_of_buf(&out), &application));
+    ck_assert(bytes_equal_text(application, "app"));
+    ck_assert(protocol_application(bytes_of(out.ptr, PROTOCOL_BOUND_LEN), &application));
+    ck_assert_uint_eq(application.len, 0);
+}
+END_TEST
+
 START_TEST(valid_aads)
 {
     uint8_t digest[SHA384_LEN];
@@ -260,4 +283,4 @@ END_TEST
 
 UNIT_MAIN("protocol", valid_names, wrong_names, valid_and_wrong_images, valid_build, wrong_build,
           wrong_wanted, long_wanted, valid_request_text, valid_user_data, long_user_data,
-          wrong_user_data, valid_aads)
+          wrong_user_data, valid_application, valid_aads)

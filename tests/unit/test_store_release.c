@@ -165,6 +165,15 @@ static void try_quota(struct fixture *f, const struct quota_case *c)
         uint64_t used = 99;
         ck_ok(f->ops->read_quota(f->store, i + 1, &used, &f->fault));
         ck_assert_uint_eq(used, c->used[i]);
+        bool counted = false;
+        ck_ok(f->ops->read_counted(f->store, i + 1, bytes_of_text(c->module_id), &counted,
+                                   &f->fault));
+        ck_assert_int_eq(counted, !c->over);
+        ck_ok(f->ops->read_counted(f->store, i + 1, bytes_of_text("i-none"), &counted, &f->fault));
+        ck_assert(!counted);
+        ck_ok(f->ops->read_counted(f->store, i + 3, bytes_of_text(c->module_id), &counted,
+                                   &f->fault));
+        ck_assert(!counted);
     }
 }
 

@@ -8,7 +8,6 @@
 #include "verifier/attest/appraisal.h"
 #include "verifier/clock.h"
 
-#define INPUT_MAX     (1024 * 1024) /* as for POST /v1/verify: PROTOCOL section 1 */
 #define ROOT_MAX      65536
 #define AGE_MAX_S     3153600000u /* a hundred years */
 #define PCR_LIST_SIZE 128
@@ -111,25 +110,6 @@ static enum err load_trust(const char *root_file, struct attest_trust **trust, s
     if (text == NULL)
         return ERR_NO_MEMORY;
     return attest_trust_new(text, 0, NULL, trust, fault);
-}
-
-/* Raw bytes, or base64 text, which no document can be mistaken for: it begins with 0x84
- * or 0xd2.  Line breaks and blanks, which `base64` makes, are no part of the text. */
-static enum err load_document(const char *path, struct buf *document, struct fault *fault)
-{
-    CLEANUP(buf_free) struct buf input = {0};
-    TRY(cli_read_file(path, INPUT_MAX, &input, fault));
-    CLEANUP(buf_free) struct buf text = {0};
-    TRY(buf_reserve(&text, input.len));
-    for (size_t i = 0; i < input.len; i++) {
-        const uint8_t c = input.ptr[i];
-        if (c != '\n' && c != '\r' && c != ' ' && c != '\t')
-            text.ptr[text.len++] = c;
-    }
-    CLEANUP(buf_free) struct buf decoded = {0};
-    const bool is_base64 = text.len > 0 && base64_decode(bytes_of_buf(&text), &decoded) == ERR_OK;
-    buf_move(document, is_base64 ? &decoded : &input);
-    return ERR_OK;
 }
 
 /* ---- what is shown ---- */
@@ -275,7 +255,7 @@ static enum err verify_run(const struct cli_args *args, struct fault *fault)
     CLEANUP(attest_trust_freep) struct attest_trust *trust = NULL;
     TRY(load_trust(cli_args_value(args, "root"), &trust, fault));
     CLEANUP(buf_free) struct buf document = {0};
-    TRY(load_document(args->operands[0], &document, fault));
+    TRY(cli_read_document(args->operands[0], &document, fault));
     struct appraisal appraisal;
     TRY(appraisal_run(trust, bytes_of_buf(&document), &options, &appraisal, fault));
     if (cli_args_has(args, "json")) {

@@ -29,5 +29,6 @@ extern const struct cli_command cmd_secret_put, cmd_secret_list;
 extern const struct cli_command cmd_grant_add, cmd_grant_list, cmd_grant_remove;
 extern const struct cli_command cmd_issuer_show, cmd_issuer_delegate;
 extern const struct cli_command cmd_audit_list, cmd_audit_verify;
+extern const struct cli_command cmd_explain;
 
 #endif

@@ -26,6 +26,7 @@ static const struct cli_command *const commands[] = {
     &cmd_issuer_delegate,
     &cmd_audit_list,
     &cmd_audit_verify,
+    &cmd_explain,
 };
 
 /* How many words of `argv` the name consists of and matches; 0 where it does not. */

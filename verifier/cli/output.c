@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/codec.h"
 #include "common/file.h"
 #include "common/json_reader.h"
+
+#define DOCUMENT_INPUT_MAX (1024 * 1024) /* as for POST /v1/verify: PROTOCOL section 1 */
 
 enum cli_exit cli_exit_of(enum err code)
 {
@@ -52,6 +55,25 @@ enum err cli_read_file(const char *path, size_t max_len, struct buf *out, struct
     if (strcmp(path, "-") == 0)
         return file_read_from(STDIN_FILENO, "standard input", max_len, out, fault);
     return file_read(path, max_len, out, fault);
+}
+
+/* No document can be mistaken for base64: it begins with 0x84 or 0xd2.  Line breaks and
+ * blanks, which `base64` makes, are no part of the text. */
+enum err cli_read_document(const char *path, struct buf *document, struct fault *fault)
+{
+    CLEANUP(buf_free) struct buf input = {0};
+    TRY(cli_read_file(path, DOCUMENT_INPUT_MAX, &input, fault));
+    CLEANUP(buf_free) struct buf text = {0};
+    TRY(buf_reserve(&text, input.len));
+    for (size_t i = 0; i < input.len; i++) {
+        const uint8_t c = input.ptr[i];
+        if (c != '\n' && c != '\r' && c != ' ' && c != '\t')
+            text.ptr[text.len++] = c;
+    }
+    CLEANUP(buf_free) struct buf decoded = {0};
+    const bool is_base64 = text.len > 0 && base64_decode(bytes_of_buf(&text), &decoded) == ERR_OK;
+    buf_move(document, is_base64 ? &decoded : &input);
+    return ERR_OK;
 }
 
 enum err cli_print_json(const json_t *json)

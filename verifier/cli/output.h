@@ -29,6 +29,10 @@ enum cli_exit cli_fail(enum err code, const struct fault *fault);
 MUST_CHECK enum err cli_read_file(const char *path, size_t max_len, struct buf *out,
                                   struct fault *fault);
 
+/* An attestation document, raw or as base64 text, with line breaks and blanks in it or not;
+ * at most 1 MiB, as for POST /v1/verify.  ERR_FILE. */
+MUST_CHECK enum err cli_read_document(const char *path, struct buf *document, struct fault *fault);
+
 /* One JSON text and a newline on standard output: two spaces of indent, ASCII alone (\u for
  * the rest), members in the order in which they were set.  ERR_NO_MEMORY. */
 MUST_CHECK enum err cli_print_json(const json_t *json);

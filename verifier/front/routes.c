@@ -76,6 +76,8 @@ const struct route routes[] = {
     ADMIN_GET("/v1/admin/issuers", "issuer.show", NONE),
     ADMIN_GET("/v1/admin/receipt-key", "issuer.receipt-key", NONE),
     ADMIN_POST("/v1/admin/delegations", "issuer.install", NEED(BYTES, "delegation")),
+    ADMIN_POST("/v1/admin/explain", "explain", MAY(BYTES, "attestation_document"),
+               MAY(TEXT, "secrets"), MAY(TEXT, "at"), MAY(TEXT, "request")),
 };
 const size_t routes_count = ARRAY_LEN(routes);
 

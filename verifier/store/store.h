@@ -174,6 +174,9 @@ struct store_ops {
     enum err (*purge_challenges)(struct store *, uint64_t before_ms, struct fault *);
     /* Distinct module_ids that used a grant so far. */
     enum err (*read_quota)(struct store *, uint64_t grant_id, uint64_t *used, struct fault *);
+    /* Whether the module_id is one of them: then the grant costs it nothing more. */
+    enum err (*read_counted)(struct store *, uint64_t grant_id, struct bytes module_id,
+                             bool *counted, struct fault *);
     /* The audit head; ERR_STORE_TAMPERED where the records do not end where it says. */
     enum err (*read_audit_head)(struct store *, struct audit_head *out, struct fault *);
     /* Records from..to inclusive, ascending, at most `limit`; UINT64_MAX is the end. */

@@ -194,6 +194,7 @@ const struct store_backend store_backend_sqlite = {
             .append_audit = sqlite_append_audit,
             .purge_challenges = sqlite_purge_challenges,
             .read_quota = sqlite_read_quota,
+            .read_counted = sqlite_read_counted,
             .read_audit_head = sqlite_read_audit_head,
             .audit_scan = sqlite_audit_scan,
             .audit_find = sqlite_audit_find,

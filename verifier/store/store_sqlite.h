@@ -82,6 +82,8 @@ enum err sqlite_commit_decision(struct store *store, const struct store_decision
 enum err sqlite_check_redeemed(struct store *store, const uint8_t challenge[PROTOCOL_CHALLENGE_LEN],
                                struct fault *fault);
 enum err sqlite_purge_challenges(struct store *store, uint64_t before_ms, struct fault *fault);
+enum err sqlite_read_counted(struct store *store, uint64_t grant_id, struct bytes module_id,
+                             bool *counted, struct fault *fault);
 enum err sqlite_read_quota(struct store *store, uint64_t grant_id, uint64_t *used,
                            struct fault *fault);
 

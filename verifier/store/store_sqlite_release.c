@@ -43,18 +43,24 @@ static enum err count_modules(struct sql_transaction *t, uint64_t grant_id, uint
     return sql_column_uint(&q, 0, UINT64_MAX, used);
 }
 
+static enum err find_module(struct sql_transaction *t, uint64_t grant_id, struct bytes module_id,
+                            bool *counted)
+{
+    CLEANUP(sql_finish) struct sql_query q = {0};
+    TRY(sql_prepare(t, "SELECT 1 FROM quota_use WHERE grant_id = ? AND module_id = ?", &q));
+    sql_bind_uint(&q, grant_id);
+    sql_bind_text(&q, module_id);
+    return sql_step(&q, counted);
+}
+
 /* Whether the module may use the grant: it did before, or there is room for one more. */
 static enum err check_quota(struct sql_transaction *t, const struct quota_use *quota,
                             struct bytes module_id, bool *over)
 {
-    CLEANUP(sql_finish) struct sql_query q = {0};
     uint64_t used = 0;
     bool counted = false;
 
-    TRY(sql_prepare(t, "SELECT 1 FROM quota_use WHERE grant_id = ? AND module_id = ?", &q));
-    sql_bind_uint(&q, quota->grant_id);
-    sql_bind_text(&q, module_id);
-    TRY(sql_step(&q, &counted));
+    TRY(find_module(t, quota->grant_id, module_id, &counted));
     if (counted) {
         *over = false;
         return ERR_OK;
@@ -219,4 +225,12 @@ enum err sqlite_read_quota(struct store *store, uint64_t grant_id, uint64_t *use
     CLEANUP(sql_end) struct sql_transaction t = {0};
     TRY(sql_begin(sqlite_of(store)->reader, &t, fault));
     return count_modules(&t, grant_id, used);
+}
+
+enum err sqlite_read_counted(struct store *store, uint64_t grant_id, struct bytes module_id,
+                             bool *counted, struct fault *fault)
+{
+    CLEANUP(sql_end) struct sql_transaction t = {0};
+    TRY(sql_begin(sqlite_of(store)->reader, &t, fault));
+    return find_module(&t, grant_id, module_id, counted);
 }

@@ -67,6 +67,7 @@ admin_fn admin_measurement_add, admin_measurement_list, admin_measurement_show,
 admin_fn admin_sealing_key, admin_put_challenge, admin_secret_put, admin_secret_list;
 admin_fn admin_grant_add, admin_grant_list, admin_grant_remove;
 admin_fn admin_audit_list, admin_audit_export;
+admin_fn admin_explain;
 admin_fn admin_issuer_show, admin_issuer_receipt_key, admin_issuer_install;
 
 #endif

@@ -76,15 +76,21 @@ static enum err show_grant(const struct policy *policy, uint64_t id, const void 
     return admin_set(object, "created", admin_time(g->created_ms));
 }
 
-static enum err answer_grant(struct admin_call *call, uint64_t id, const char *result, json_t *out)
+enum err admin_show_grant(struct admin_call *call, const struct policy *policy, uint64_t id,
+                          json_t *object)
 {
     const struct grant_view view = {.call = call};
+    return show_grant(policy, id, &view, object);
+}
+
+static enum err answer_grant(struct admin_call *call, uint64_t id, const char *result, json_t *out)
+{
     uint64_t revision;
     json_t *object = json_object();
     TRY(admin_set(out, "grant", object));
     TRY(admin_set(out, "result", json_string(result)));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = show_grant(policy, id, &view, object);
+    const enum err err = admin_show_grant(call, policy, id, object);
     ledger_done(call->warden->ledger);
     return err;
 }

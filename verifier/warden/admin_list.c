@@ -61,6 +61,20 @@ enum err admin_window(struct admin_call *call, uint64_t *not_before_ms, uint64_t
     return ERR_OK;
 }
 
+enum err admin_at(struct admin_call *call, int64_t *now_ms)
+{
+    char at[40] = "";
+    int64_t given_ms = (int64_t)call->now_ms;
+    TRY(admin_text(call, "at", ADMIN_OPTIONAL, sizeof at, at));
+    if (strcmp(at, "document") == 0)
+        given_ms = ATTEST_AT_DOCUMENT;
+    else if (at[0] != '\0' && (time_parse(at, &given_ms) != ERR_OK || given_ms < 0))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "at"), ERR_MALFORMED,
+             "a time such as 2026-11-23T08:00:00Z, from 1970 on, or \"document\", is expected");
+    *now_ms = given_ms;
+    return ERR_OK;
+}
+
 enum err admin_one_of_list(struct admin_call *call, const char *name, const char *value,
                            const char *const *texts)
 {

@@ -1,4 +1,4 @@
-/* What the admin operations share: paged lists and a few parameters. */
+/* What the admin operations share: paged lists, a few parameters, what one shows of another. */
 #ifndef VOUCHSAFE_WARDEN_ADMIN_LIST_H
 #define VOUCHSAFE_WARDEN_ADMIN_LIST_H
 
@@ -20,6 +20,14 @@ MUST_CHECK enum err admin_list(struct admin_call *call, const struct policy *pol
 /* The parameters not_before and not_after, RFC 3339; POLICY_NO_TIME where absent. */
 MUST_CHECK enum err admin_window(struct admin_call *call, uint64_t *not_before_ms,
                                  uint64_t *not_after_ms);
+
+/* The parameter `at`: the time to judge a document at; absent: now.  ATTEST_AT_DOCUMENT for
+ * "document", the document's own. */
+MUST_CHECK enum err admin_at(struct admin_call *call, int64_t *now_ms);
+
+/* One grant as `grant list` shows it.  Under ledger_read. */
+MUST_CHECK enum err admin_show_grant(struct admin_call *call, const struct policy *policy,
+                                     uint64_t id, json_t *object);
 
 /* ERR_MALFORMED unless `value` is one of the texts. */
 MUST_CHECK enum err admin_one_of_list(struct admin_call *call, const char *name, const char *value,

@@ -116,19 +116,14 @@ static enum err read_nonce(struct admin_call *call, struct appraisal_options *op
 
 static enum err read_time(struct admin_call *call, struct appraisal_options *options)
 {
-    char at[40] = "";
-    TRY(admin_text(call, "at", ADMIN_OPTIONAL, sizeof at, at));
-    options->now_ms = (int64_t)call->now_ms;
-    if (at[0] == '\0')
-        return ERR_OK;
-    if (strcmp(at, "document") == 0) {
+    int64_t now_ms = 0;
+    TRY(admin_at(call, &now_ms));
+    if (now_ms == ATTEST_AT_DOCUMENT) {
         options->time = APPRAISAL_TIME_DOCUMENT;
         return ERR_OK;
     }
-    options->time = APPRAISAL_TIME_GIVEN;
-    if (time_parse(at, &options->now_ms) != ERR_OK || options->now_ms < 0)
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "at"), ERR_MALFORMED,
-             "a time such as 2026-11-23T08:00:00Z, from 1970 on, or \"document\", is expected");
+    options->time = admin_param(call, "at") == NULL ? APPRAISAL_TIME_CLOCK : APPRAISAL_TIME_GIVEN;
+    options->now_ms = now_ms;
     return ERR_OK;
 }
 
