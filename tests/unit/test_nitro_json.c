@@ -2,6 +2,8 @@
  * in tests/nitro_json_expect.json; and one deviation at a time from what is accepted. */
 #include "unit.h"
 
+#include <dirent.h>
+
 #include "common/codec.h"
 #include "shared.h"
 #include "verifier/measure/nitro_json.h"
@@ -30,6 +32,8 @@ SHARED_DEMAND(FOLDER)
 #define BODY      HASH ", " PCRS
 #define MEASURES  "\"Measurements\": {" BODY "}"
 #define MEASURES8 "\"Measurements\": {" BODY ", \"PCR8\": \"" P8 "\"}"
+
+#define REPEAT_4(s) s s s s
 
 static struct nitro_measurements m;
 static struct fault fault;
@@ -63,6 +67,7 @@ static void check_pcr(unsigned index, const char *hex)
 static void accepted(const char *text)
 {
     ck_ok(parse(text));
+    ck_assert_int_eq(m.kind, ATTDOC_ENCLAVE);
     ck_assert_uint_eq(m.present & 7, 7);
     check_pcr(0, P0);
     check_pcr(1, P1);
@@ -137,24 +142,37 @@ START_TEST(valid_samples)
 }
 END_TEST
 
-/* None was left out: every sample of the manifest has its row. */
+static bool has_row(const json_t *expected, const char *file)
+{
+    size_t i;
+    json_t *expect;
+    json_array_foreach(expected, i, expect)
+    {
+        if (strcmp(file, shared_text(expect, "file")) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* None was left out: every file of the folder has its row, and every row its file. */
 START_TEST(valid_samples_all)
 {
     CLEANUP(json_decrefp) json_t *expected = expectations();
-    CLEANUP(json_decrefp) json_t *manifest = shared_json(FOLDER "/manifest.json");
-    size_t i;
-    size_t j;
-    json_t *entry;
-    json_t *expect;
-    json_array_foreach(manifest, i, entry)
-    {
-        bool found = false;
-        json_array_foreach(expected, j, expect) found |=
-            strcmp(shared_text(entry, "file"), shared_text(expect, "file")) == 0;
-        ck_assert_msg(found, "%s: no expectation", shared_text(entry, "file"));
+    char path[SHARED_PATH_MAX];
+    size_t files = 0;
+    shared_path(FOLDER, path);
+    DIR *folder = opendir(path);
+    ck_assert_ptr_nonnull(folder);
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, "manifest.json") == 0)
+            continue;
+        ck_assert_msg(has_row(expected, entry->d_name), "%s: no row in nitro_json_expect.json",
+                      entry->d_name);
+        files++;
     }
-    ck_assert_uint_gt(json_array_size(manifest), 20);
-    ck_assert_uint_eq(json_array_size(manifest), json_array_size(expected));
+    closedir(folder);
+    ck_assert_uint_gt(files, 20);
+    ck_assert_uint_eq(files, json_array_size(expected));
 }
 END_TEST
 
@@ -203,6 +221,62 @@ START_TEST(valid_list)
 {
     accepted("making it\n" P0 " PCR0\n" P1 " PCR1\r\n" P2 " PCR2");
     ck_assert_str_eq(m.provenance, "eif_build");
+}
+END_TEST
+
+/* ---- an EC2 instance ---- */
+
+#define TPM4                                                                                       \
+    "3c428daf639a86655cbe8aeff1eeb298f59c6a82d8ea6fdc34c6f3af1d2582f091a25aca4a6f390c32f0f7701952" \
+    "829a"
+#define TPM7                                                                                       \
+    "98441c7f7625d10058c47683aec486ce311c633235eb555593a7ee791121e3578ae72d04ecef661f272d59058b77" \
+    "af35"
+#define TPM_PCRS "\"PCR4\": \"" TPM4 "\", \"PCR7\": \"" TPM7 "\", \"PCR12\": \"" ZERO "\""
+
+static void nitrotpm_accepted(const char *text, uint32_t present)
+{
+    ck_ok(parse(text));
+    ck_assert_int_eq(m.kind, ATTDOC_NITROTPM);
+    ck_assert_uint_eq(m.present, present);
+    check_pcr(4, TPM4);
+    check_pcr(7, TPM7);
+    ck_assert_str_eq(m.provenance, "nitro-tpm-pcr-compute");
+}
+
+/* As nitro-tpm-pcr-compute 1.1 prints it (its README); 1.0 had no PCR12. */
+START_TEST(valid_nitrotpm)
+{
+    const uint32_t all = 1u << 4 | 1u << 7 | 1u << 12;
+    nitrotpm_accepted("{\n  \"Measurements\": {\n    \"HashAlgorithm\": \"SHA384\",\n    " TPM_PCRS
+                      "\n  }\n}\n",
+                      all);
+    check_pcr(12, ZERO);
+    nitrotpm_accepted("[ DEBUG: PCR4 ] ...\n{\"Measurements\": {\"HashAlgorithm\": "
+                      "\"SHA384 { ... }\", \"PCR4\": \"" TPM4 "\", \"PCR7\": \"" TPM7 "\"}}",
+                      1u << 4 | 1u << 7);
+    nitrotpm_accepted("{" TPM_PCRS "}", all);
+}
+END_TEST
+
+START_TEST(wrong_nitrotpm)
+{
+    refused("{\"Measurements\": {\"HashAlgorithm\": \"SHA384\", \"PCR4\": \"" TPM4 "\"}}",
+            ERR_MEASUREMENT_INPUT, "PCR7", "missing");
+    refused("{\"Measurements\": {\"PCR7\": \"" TPM7 "\"}}", ERR_MEASUREMENT_INPUT, "PCR4",
+            "missing");
+    refused("{\"PCR4\": \"" ZERO "\", \"PCR7\": \"" TPM7 "\"}", ERR_MEASUREMENT_INPUT, "PCR4",
+            "nothing was measured");
+    refused("{\"PCR4\": \"" TPM4 "\", \"PCR7\": \"" ZERO "\"}", ERR_MEASUREMENT_INPUT, "PCR7",
+            "nothing was measured");
+    refused("{\"PCR4\": \"" TPM4 "\", \"PCR7\": \"" REPEAT_4("abcabcabcabcabcabcabcabc") "\"}",
+            ERR_MEASUREMENT_INPUT, "PCR7", "placeholder");
+    /* An enclave's PCRs with these beside them stay an enclave's. */
+    refused("{\"PCR0\": \"" P0 "\", " TPM_PCRS "}", ERR_PCRS_ZERO, "PCR12", "all zeros");
+    refused("{\"PCR0\": \"" P0 "\", \"PCR4\": \"" TPM4 "\", \"PCR7\": \"" TPM7 "\"}",
+            ERR_MEASUREMENT_INPUT, "PCR1", "missing");
+    refused(TPM4 " PCR4\n", ERR_MEASUREMENT_INPUT, "PCR7", "missing");
+    refused("{" TPM_PCRS "}\n{" MEASURES "}", ERR_MEASUREMENT_INPUT, "", "several");
 }
 END_TEST
 
@@ -277,16 +351,23 @@ START_TEST(junk_hex)
 }
 END_TEST
 
+/* PCR0, 1, 2 and 8, in whichever of the forms. */
 START_TEST(wrong_zero)
 {
+    static const char debug[] = "these are the values of a debug enclave";
     refused("{\"Measurements\": {" HASH ", \"PCR0\": \"" ZERO "\", \"PCR1\": \"" P1
             "\", \"PCR2\": \"" P2 "\"}}",
-            ERR_PCRS_ZERO, "PCR0", "debug");
-    refused(P0 " PCR0\n" ZERO " PCR1\n" P2 " PCR2\n", ERR_PCRS_ZERO, "PCR1", "debug");
+            ERR_PCRS_ZERO, "PCR0", debug);
+    refused("{\"PCR0\": \"" P0 "\", \"PCR1\": \"" P1 "\", \"PCR2\": \"" ZERO "\"}", ERR_PCRS_ZERO,
+            "PCR2", debug);
+    refused("{\"PCR0\": \"" ZERO "\", \"PCR1\": \"" ZERO "\", \"PCR2\": \"" ZERO "\"}",
+            ERR_PCRS_ZERO, "PCR0", debug);
+    refused("{" PCRS ", \"PCR8\": \"" ZERO "\"}", ERR_PCRS_ZERO, "PCR8", debug);
+    refused("{" PCRS ", \"PCR3\": \"" ZERO "\"}", ERR_PCRS_ZERO, "PCR3", "without it");
+    refused(P0 " PCR0\n" ZERO " PCR1\n" P2 " PCR2\n", ERR_PCRS_ZERO, "PCR1", debug);
 }
 END_TEST
 
-#define REPEAT_4(s) s s s s
 START_TEST(wrong_placeholder)
 {
     refused("{\"PCR0\": \"" REPEAT_4("abcabcabcabcabcabcabcabc") "\"}", ERR_MEASUREMENT_INPUT,
@@ -365,6 +446,7 @@ START_TEST(long_broken_off)
 END_TEST
 
 UNIT_MAIN("nitro_json", valid_samples, valid_samples_all, valid_surroundings, valid_signed,
-          valid_upper_case, valid_provenance, valid_list, no_measurements, no_pcr, wrong_type,
-          wrong_algorithm, wrong_member, long_hex, junk_hex, wrong_zero, wrong_placeholder,
-          wrong_debug, wrong_several, wrong_result, long_input, long_braces, long_broken_off)
+          valid_upper_case, valid_provenance, valid_list, valid_nitrotpm, wrong_nitrotpm,
+          no_measurements, no_pcr, wrong_type, wrong_algorithm, wrong_member, long_hex, junk_hex,
+          wrong_zero, wrong_placeholder, wrong_debug, wrong_several, wrong_result, long_input,
+          long_braces, long_broken_off)

@@ -33,21 +33,41 @@ static enum err read_pcr(struct nitro_measurements *m, unsigned index, const cha
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_MEASUREMENT_INPUT,
              "%d hex digits are expected, %zu character%s found", PCR_HEX_LEN, strlen(hex),
              plural(strlen(hex)));
-    if (bytes_all_zero(bytes_of(m->pcr[index], ATTDOC_PCR_LEN)))
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_PCRS_ZERO,
-             "all zero: that is what a debug enclave attests, or an unset PCR");
-    if (is_repetition(hex))
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_MEASUREMENT_INPUT,
-             "a repeated pattern: a placeholder, not a measurement");
     m->present |= UINT32_C(1) << index;
     return ERR_OK;
 }
 
-/* All three, as every EIF has them; equal ones are somebody's example. */
-static enum err check_set(const struct nitro_measurements *m, struct fault *fault)
+static bool has(const struct nitro_measurements *m, unsigned index)
 {
+    return (m->present >> index & 1) != 0;
+}
+
+/* No hash is all zeros, and none repeats itself. */
+static enum err check_value(const struct nitro_measurements *m, unsigned index, enum err zero,
+                            const char *zeros_are, struct fault *fault)
+{
+    char hex[PCR_HEX_LEN + 1];
+    if (bytes_all_zero(bytes_of(m->pcr[index], ATTDOC_PCR_LEN)))
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), zero, "all zeros: %s", zeros_are);
+    hex_encode(bytes_of(m->pcr[index], ATTDOC_PCR_LEN), hex);
+    if (is_repetition(hex))
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_MEASUREMENT_INPUT,
+             "a repeated pattern: a placeholder, not a measurement");
+    return ERR_OK;
+}
+
+/* An enclave's: PCR0, 1 and 2, as every EIF has them; equal ones are somebody's example. */
+static enum err check_enclave(const struct nitro_measurements *m, struct fault *fault)
+{
+    for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
+        if (has(m, i))
+            TRY(check_value(m, i, ERR_PCRS_ZERO,
+                            i <= 2 || i == 8 ? "these are the values of a debug enclave"
+                                             : "that is how an enclave without it looks",
+                            fault));
+    }
     for (unsigned i = 0; i <= 2; i++) {
-        if ((m->present >> i & 1) == 0)
+        if (!has(m, i))
             FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", i), ERR_MEASUREMENT_INPUT,
                  "missing: PCR0, PCR1 and PCR2 belong together");
     }
@@ -56,6 +76,29 @@ static enum err check_set(const struct nitro_measurements *m, struct fault *faul
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR0"), ERR_MEASUREMENT_INPUT,
              "PCR0, PCR1 and PCR2 are the same: placeholders, not measurements");
     return ERR_OK;
+}
+
+/* An EC2 instance's: PCR4 and PCR7.  Of the others zeros and ones are what a TPM is reset to,
+ * and worth demanding: PCR12 is zero where nobody added to the kernel's command line. */
+static enum err check_nitrotpm(const struct nitro_measurements *m, struct fault *fault)
+{
+    static const unsigned required[] = {4, 7};
+    for (size_t n = 0; n < ARRAY_LEN(required); n++) {
+        const unsigned i = required[n];
+        if (!has(m, i))
+            FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", i), ERR_MEASUREMENT_INPUT,
+                 "missing: PCR4 and PCR7 of an EC2 instance belong together");
+        TRY(check_value(m, i, ERR_MEASUREMENT_INPUT, "nothing was measured", fault));
+    }
+    return ERR_OK;
+}
+
+/* What the set is of shows in what it holds: an enclave's never lacks PCR0, what
+ * nitro-tpm-pcr-compute prints never has it. */
+static enum err check_set(struct nitro_measurements *m, struct fault *fault)
+{
+    m->kind = (m->present & 7) == 0 && (has(m, 4) || has(m, 7)) ? ATTDOC_NITROTPM : ATTDOC_ENCLAVE;
+    return m->kind == ATTDOC_NITROTPM ? check_nitrotpm(m, fault) : check_enclave(m, fault);
 }
 
 /* "PCR0".."PCR31"; false for any other name. */
@@ -67,10 +110,16 @@ static bool pcr_index(const char *name, unsigned *index)
 
 /* ---- one "Measurements" object ---- */
 
-/* nitro-cli prints Rust's debug form, "Sha384 { ... }". */
+/* nitro-cli prints a name in Rust's debug form, "Sha384 { ... }"; nitro-tpm-pcr-compute
+ * "SHA384". */
 static bool is_sha384(const char *algorithm)
 {
-    return strcmp(algorithm, "Sha384 { ... }") == 0 || strcmp(algorithm, "Sha384") == 0;
+    static const char *const known[] = {"Sha384 { ... }", "Sha384", "SHA384", "SHA384 { ... }"};
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (strcmp(algorithm, known[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 static enum err read_measurements(json_t *object, struct nitro_measurements *m, struct fault *fault)
@@ -119,7 +168,8 @@ static void describe(const json_t *result, struct nitro_measurements *m)
 {
     const json_t *metadata = json_object_get(result, "Metadata");
     snprintf(m->provenance, sizeof m->provenance, "%s",
-             json_object_get(result, "PCR0") != NULL         ? "nitro-cli, its Measurements object"
+             m->kind == ATTDOC_NITROTPM                      ? "nitro-tpm-pcr-compute"
+             : json_object_get(result, "PCR0") != NULL       ? "nitro-cli, its Measurements object"
              : json_object_get(result, "EifVersion") != NULL ? "nitro-cli describe-eif"
              : json_object_get(result, "EnclaveID") != NULL  ? "nitro-cli describe-enclaves"
                                                              : "nitro-cli build-enclave");
@@ -144,7 +194,7 @@ static enum err check_result(const json_t *result, const struct nitro_measuremen
     if (json_is_false(json_object_get(result, "CheckCRC")))
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "CheckCRC"), ERR_MEASUREMENT_INPUT,
              "false: the EIF is damaged");
-    if (json_is_boolean(is_signed) && json_is_true(is_signed) != ((m->present >> 8 & 1) != 0))
+    if (json_is_boolean(is_signed) && json_is_true(is_signed) != has(m, 8))
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "IsSigned"), ERR_MEASUREMENT_INPUT,
              "a signed EIF has a PCR8, an unsigned one has none");
     return ERR_OK;
@@ -163,7 +213,8 @@ static enum err take_result(json_t *result, struct search *search, struct fault 
 {
     struct nitro_measurements m = {0};
     json_t *measurements = json_object_get(result, "Measurements");
-    if (measurements == NULL && json_object_get(result, "PCR0") != NULL)
+    if (measurements == NULL &&
+        (json_object_get(result, "PCR0") != NULL || json_object_get(result, "PCR4") != NULL))
         measurements = result; /* cut out by jq */
     if (measurements == NULL) {
         if (json_object_get(result, "Terminated") != NULL)
@@ -268,7 +319,7 @@ static enum err search_list(struct bytes text, struct search *search, struct fau
         char hex[PCR_HEX_LEN + 1];
         unsigned index;
         if (list_line(bytes_of(text.ptr + pos, next - pos), hex, &index)) {
-            if ((m.present >> index & 1) != 0)
+            if (has(&m, index))
                 FAIL(fault_at(fault, pos, "PCR%u", index), ERR_MEASUREMENT_INPUT,
                      "given twice: pass the output of one build only");
             TRY(read_pcr(&m, index, hex, fault));
@@ -294,7 +345,7 @@ enum err nitro_json_parse(struct bytes text, struct nitro_measurements *out, str
     TRY(search_list(text, &search, fault));
     if (search.count == 0)
         FAIL(fault, ERR_MEASUREMENT_INPUT,
-             "%s: what build-enclave or describe-eif prints is expected",
+             "%s: what build-enclave, describe-eif or nitro-tpm-pcr-compute prints is expected",
              search.why_none != NULL ? search.why_none : "no measurements found");
     *out = search.found;
     return ERR_OK;

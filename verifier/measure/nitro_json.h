@@ -1,8 +1,9 @@
-/* The PCR values that the enclave tools print: bytes to values, pure.
+/* The PCR values that AWS's tools print: bytes to values, pure.
  *
- * Takes what `nitro-cli build-enclave` and `describe-eif` print, whole or only its
- * "Measurements" object, with the lines that the tools and a build log put around it;
- * and the list that aws-nitro-enclaves-image-format's eif_build prints.  Refuses what
+ * Takes what `nitro-cli build-enclave` and `describe-eif` print of an enclave, and
+ * `nitro-tpm-pcr-compute` of an EC2 instance, whole or only its "Measurements" object, with
+ * the lines that the tools and a build log put around it; and the list that
+ * aws-nitro-enclaves-image-format's eif_build prints.  Refuses what
  * only looks like it: placeholders, a running enclave in debug mode (its documents do
  * not hold these values), several results at once.
  *
@@ -18,7 +19,8 @@
 #define NITRO_PROVENANCE_SIZE 1024
 
 struct nitro_measurements {
-    uint32_t present; /* bit i: PCR i; 0, 1 and 2 always */
+    enum attdoc_kind kind; /* by its shape */
+    uint32_t present;      /* bit i: PCR i; 0, 1 and 2 always, or 4 and 7 (NitroTPM) */
     uint8_t pcr[ATTDOC_PCR_COUNT][ATTDOC_PCR_LEN];
     /* "nitro-cli describe-eif; ImageName=payments; BuildTool=nitro-cli 1.4.2": printable
      * ASCII, cut where it is too long. */
