@@ -483,7 +483,7 @@ class Commands(WithStore):
                          "unchanged grant 1: a to image payments\n")
         full = self.json("grant", "add", "a", "--image", "payments", "--measurement", "1",
                          "--region", "eu-central-1", "--quota", "3", "--allow-version", "1",
-                         "--role", "arn:aws:iam::123456789012:role/Webserver", "--instance-pcr4",
+                         "--role-arn", "arn:aws:iam::123456789012:role/Webserver", "--instance-pcr4",
                          pcr("i"), "--application", "c0ffee", "--not-after",
                          "2036-11-23T08:00:00Z")["grant"]
         self.assertEqual(full["pcr3"], hashlib.sha384(
@@ -511,7 +511,7 @@ class Commands(WithStore):
         self.refused("usage", "grant", "add", "a", "--signer-pcr8", pcr("s"), status=2,
                      says="belong together")
         self.refused("usage", "grant", "add", "a", "--image", "x", "--quota", "0", status=2)
-        self.refused("usage", "grant", "add", "a", "--image", "x", "--role", "Webserver", status=2)
+        self.refused("usage", "grant", "add", "a", "--image", "x", "--role-arn", "Webserver", status=2)
         self.refused("usage", "grant", "add", "a", "--image", "x", "--role-pcr3", "ab", status=2)
         self.refused("not_found", "grant", "remove", "7")
         self.refused("usage", "grant", "remove", "one", status=2)

@@ -304,7 +304,7 @@ class Grants(WithEnclave):
     def test_role(self):
         role = "arn:aws:iam::123456789012:role/Webserver"
         pcr3 = hashlib.sha384(bytes(48) + role.encode()).hexdigest()
-        self.grant("--role", role)
+        self.grant("--role-arn", role)
         self.refused_for("grant_pcr", self.fetch())
         other = self.enclave("other.sock", "--pcr", f"3={'ab' * 48}")
         self.refused_for("grant_pcr", self.fetch(module=other))

@@ -3,56 +3,50 @@
 
 #include "api.h"
 #include "command.h"
-#include "common/attdoc.h"
 #include "common/codec.h"
 #include "common/protocol.h"
+#include "pcr_values.h"
 #include "show.h"
 
 #define PATH_GRANTS "/v1/admin/grants"
 
 /* ---- what is asked ---- */
 
-static enum err set_pcr_option(json_t *params, const char *name, const struct cli_args *args,
-                               const char *option, struct fault *fault)
+static enum err take_pcr(struct pcr_values *values, unsigned index, const struct cli_args *args,
+                         const char *option, const char *source, struct fault *fault)
 {
     uint8_t value[ATTDOC_PCR_LEN];
     const char *hex = cli_args_value(args, option);
     if (hex == NULL)
         return ERR_OK;
     if (hex_decode(bytes_of_text(hex), value, sizeof value) != ERR_OK)
-        FAIL(fault, ERR_USAGE, "--%s takes exactly %d hex digits", option, 2 * ATTDOC_PCR_LEN);
-    return api_set_base64(params, name, bytes_of(value, sizeof value));
+        FAIL(fault, ERR_USAGE, "%s takes exactly %d hex digits", source, 2 * ATTDOC_PCR_LEN);
+    return pcr_values_set(values, index, value, source, fault);
 }
 
-/* AWS, "Cryptographic attestation": PCR3 is SHA-384 over 48 zero bytes and the role's
- * ARN, PCR4 the same over the parent instance's id. */
-static enum err set_extended(json_t *params, const char *name, const char *text,
-                             struct fault *fault)
+/* Each by its value, or by what it follows from. */
+static enum err take_pcrs(struct pcr_values *values, const struct cli_args *args,
+                          struct fault *fault)
 {
-    static const uint8_t zeros[ATTDOC_PCR_LEN];
-    uint8_t digest[SHA384_LEN];
-    CLEANUP(buf_free) struct buf input = {0};
-    if (json_object_get(params, name) != NULL)
-        FAIL(fault, ERR_USAGE, "%s was given as a value and by name: give one of them", name);
-    TRY(buf_append(&input, bytes_of(zeros, sizeof zeros)));
-    TRY(buf_append_text(&input, text));
-    TRY(digest_sha384(bytes_of_buf(&input), digest));
-    return api_set_base64(params, name, bytes_of(digest, sizeof digest));
+    TRY(take_pcr(values, 1, args, "signer-pcr1", "--signer-pcr1", fault));
+    TRY(take_pcr(values, 8, args, "signer-pcr8", "--signer-pcr8", fault));
+    TRY(take_pcr(values, 3, args, "role-pcr3", "--role-pcr3", fault));
+    TRY(take_pcr(values, 4, args, "instance-pcr4", "--instance-pcr4", fault));
+    return pcr_values_derive(values, args, fault);
 }
 
-static enum err set_parent(json_t *params, const struct cli_args *args, struct fault *fault)
+static enum err set_pcrs(json_t *params, const struct pcr_values *values)
 {
-    const char *role = cli_args_value(args, "role");
-    const char *instance = cli_args_value(args, "instance");
-    TRY(set_pcr_option(params, "role_pcr3", args, "role-pcr3", fault));
-    TRY(set_pcr_option(params, "instance_pcr4", args, "instance-pcr4", fault));
-    if (role != NULL && (strncmp(role, "arn:", 4) != 0 || strstr(role, ":role/") == NULL))
-        FAIL(fault, ERR_USAGE, "--role takes a role's ARN, arn:aws:iam::ACCOUNT:role/NAME");
-    if (instance != NULL && strncmp(instance, "i-", 2) != 0)
-        FAIL(fault, ERR_USAGE, "--instance takes an instance id, i-...");
-    if (role != NULL)
-        TRY(set_extended(params, "role_pcr3", role, fault));
-    return instance == NULL ? ERR_OK : set_extended(params, "instance_pcr4", instance, fault);
+    static const struct {
+        unsigned index;
+        const char *param;
+    } known[] = {{1, "signer_pcr1"}, {8, "signer_pcr8"}, {3, "role_pcr3"}, {4, "instance_pcr4"}};
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if ((values->present >> known[i].index & 1) != 0)
+            TRY(api_set_base64(params, known[i].param,
+                               bytes_of(values->value[known[i].index], ATTDOC_PCR_LEN)));
+    }
+    return ERR_OK;
 }
 
 static enum err set_application(json_t *params, const struct cli_args *args, struct fault *fault)
@@ -84,28 +78,32 @@ static enum err set_versions(json_t *params, const struct cli_args *args, struct
     return api_set(params, "versions", json_stringn((const char *)text.ptr, text.len));
 }
 
-static enum err set_subject(json_t *params, const struct cli_args *args, struct fault *fault)
+/* To an image or to a signer: whoever signed with PCR8's certificate, if PCR1's kernel boots. */
+static enum err set_subject(json_t *params, const struct cli_args *args,
+                            const struct pcr_values *values, struct fault *fault)
 {
-    const bool signer = cli_args_has(args, "signer-pcr8") || cli_args_has(args, "signer-pcr1");
-    if (cli_args_has(args, "image") == signer)
+    const bool pcr1 = (values->present >> 1 & 1) != 0;
+    const bool pcr8 = (values->present >> 8 & 1) != 0;
+    if (cli_args_has(args, "image") == (pcr1 || pcr8))
         FAIL(fault, ERR_USAGE,
-             "give either --image IMAGE, or --signer-pcr8 HEX and --signer-pcr1 HEX");
-    if (cli_args_has(args, "signer-pcr8") != cli_args_has(args, "signer-pcr1"))
+             "give either --image IMAGE, or --signing-cert FILE (or --signer-pcr8 HEX) and "
+             "--signer-pcr1 HEX");
+    if (pcr1 != pcr8)
         FAIL(fault, ERR_USAGE,
-             "--signer-pcr8 and --signer-pcr1 belong together: PCR8 alone says who signed, not "
-             "which kernel runs");
+             "PCR8 and --signer-pcr1 belong together: PCR8 alone says who signed, not which "
+             "kernel runs");
     TRY(api_set_option(params, "image", args, "image"));
     TRY(api_set_option(params, "measurement", args, "measurement"));
-    TRY(set_pcr_option(params, "signer_pcr8", args, "signer-pcr8", fault));
-    return set_pcr_option(params, "signer_pcr1", args, "signer-pcr1", fault);
+    return set_pcrs(params, values);
 }
 
 static enum err set_grant(json_t *params, const struct cli_args *args, struct fault *fault)
 {
+    CLEANUP(pcr_values_free) struct pcr_values values = {0};
     uint64_t quota = 0;
     TRY(api_set(params, "secret", json_string(args->operands[0])));
-    TRY(set_subject(params, args, fault));
-    TRY(set_parent(params, args, fault));
+    TRY(take_pcrs(&values, args, fault));
+    TRY(set_subject(params, args, &values, fault));
     TRY(set_application(params, args, fault));
     TRY(set_versions(params, args, fault));
     TRY(api_set_option(params, "region", args, "region"));
@@ -207,14 +205,13 @@ static enum err remove_run(const struct cli_args *args, struct fault *fault)
 static const struct cli_option add_options[] = {
     {.name = "image", .arg = "IMAGE", .help = "to every measurement of this image that counts"},
     {.name = "measurement", .arg = "VERSION", .help = "to this one build of the image only"},
-    {.name = "signer-pcr8",
+    PCR_VALUES_OPTIONS,
+    {.name = "role-pcr3", .arg = "HEX", .help = "PCR3 as a value"},
+    {.name = "instance-pcr4", .arg = "HEX", .help = "PCR4 as a value"},
+    {.name = "signer-pcr8", .arg = "HEX", .help = "PCR8 as a value"},
+    {.name = "signer-pcr1",
      .arg = "HEX",
-     .help = "instead of an image: to whatever this certificate signed, with --signer-pcr1"},
-    {.name = "signer-pcr1", .arg = "HEX", .help = "... and this kernel boots"},
-    {.name = "role", .arg = "ARN", .help = "the parent instance has this IAM role (PCR3)"},
-    {.name = "role-pcr3", .arg = "HEX", .help = "the same as a value"},
-    {.name = "instance", .arg = "ID", .help = "the parent is this instance (PCR4)"},
-    {.name = "instance-pcr4", .arg = "HEX", .help = "the same as a value"},
+     .help = "with PCR8, instead of an image: to what this signer signed, if this kernel boots"},
     {.name = "region", .arg = "REGION", .help = "in this AWS region"},
     {.name = "application", .arg = "HEX", .help = "with these application bytes in user_data"},
     {.name = "quota", .arg = "N", .help = "for at most N enclaves"},

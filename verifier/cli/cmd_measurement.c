@@ -6,6 +6,7 @@
 #include "common/codec.h"
 #include "common/pcr_text.h"
 #include "common/protocol.h"
+#include "pcr_values.h"
 #include "show.h"
 #include "verifier/measure/nitro_json.h"
 
@@ -24,61 +25,113 @@ static enum err set_build(json_t *params, const struct cli_args *args, struct fa
     return api_set(params, "version", json_string(version));
 }
 
-static enum err set_pcr(json_t *pcrs, const char *text, struct fault *fault)
+static enum err take_pcr(struct pcr_values *values, const char *text, struct fault *fault)
 {
     uint8_t value[ATTDOC_PCR_LEN];
-    char name[4];
     unsigned index = 0;
     TRY(pcr_assignment_parse(text, &index, value, fault));
-    snprintf(name, sizeof name, "%u", index);
-    if (json_object_get(pcrs, name) != NULL)
-        FAIL(fault, ERR_USAGE, "--pcr %s=... was given twice", name);
-    return api_set(pcrs, name, json_string(strchr(text, '=') + 1));
+    if ((values->present >> index & 1) != 0)
+        FAIL(fault, ERR_USAGE, "--pcr %u=... was given twice", index);
+    return pcr_values_set(values, index, value, "--pcr", fault);
 }
 
 /* The digest says later which text this was read from. */
-static enum err set_provenance(json_t *params, const char *provenance, struct bytes input)
+static enum err note_input(struct buf *provenance, const char *measured, struct bytes input)
 {
     uint8_t digest[SHA256_LEN];
-    char hex[2 * SHA256_LEN + 1];
-    CLEANUP(buf_free) struct buf text = {0};
     TRY(digest_sha256(input, digest));
-    hex_encode(bytes_of(digest, sizeof digest), hex);
-    TRY(buf_append_format(&text, "%s; input SHA-256=%s", provenance, hex));
-    return api_set(params, "provenance", json_stringn((const char *)text.ptr, text.len));
+    TRY(buf_append_format(provenance, "%s; input SHA-256=", measured));
+    return hex_append(provenance, bytes_of(digest, sizeof digest));
 }
 
-static enum err set_pcrs_from(json_t *params, json_t *pcrs, const char *path, struct fault *fault)
+/* Of which kind the measurement is, the tool's output shows. */
+static enum err set_kind(json_t *params, const struct cli_args *args, enum attdoc_kind kind,
+                         struct fault *fault)
 {
+    const char *given = cli_args_value(args, "kind");
+    if (given != NULL && strcmp(given, attdoc_kind_name(kind)) != 0)
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "kind"), ERR_MEASUREMENT_INPUT,
+             "--kind %.16s was given, and what --from reads is of kind %s", given,
+             attdoc_kind_name(kind));
+    return api_set(params, "kind", json_string(attdoc_kind_name(kind)));
+}
+
+static enum err take_pcrs_from(json_t *params, const struct cli_args *args,
+                               struct pcr_values *values, struct buf *provenance,
+                               struct fault *fault)
+{
+    const char *path = cli_args_value(args, "from");
     CLEANUP(buf_free) struct buf input = {0};
     struct nitro_measurements measured;
     TRY(cli_read_file(path, NITRO_JSON_INPUT_MAX + 1, &input, fault));
     TRY(nitro_json_parse(bytes_of_buf(&input), &measured, fault));
+    TRY(set_kind(params, args, measured.kind, fault));
+    for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
+        if ((measured.present >> i & 1) != 0)
+            TRY(pcr_values_set(values, i, measured.pcr[i], "--from", fault));
+    }
+    return note_input(provenance, measured.provenance, bytes_of_buf(&input));
+}
+
+static enum err set_provenance(json_t *params, struct buf *provenance,
+                               const struct pcr_values *values)
+{
+    if (provenance->len > 0 && values->derived.len > 0)
+        TRY(buf_append_text(provenance, "; "));
+    TRY(buf_append(provenance, bytes_of_buf(&values->derived)));
+    if (provenance->len == 0)
+        return ERR_OK;
+    return api_set(params, "provenance",
+                   json_stringn((const char *)provenance->ptr, provenance->len));
+}
+
+static enum err set_pcr_map(json_t *params, const struct pcr_values *values)
+{
+    json_t *pcrs = json_object();
+    TRY(api_set(params, "pcrs", pcrs));
     for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
         char name[4];
         char hex[2 * ATTDOC_PCR_LEN + 1];
-        if ((measured.present >> i & 1) == 0)
+        if ((values->present >> i & 1) == 0)
             continue;
         snprintf(name, sizeof name, "%u", i);
-        hex_encode(bytes_of(measured.pcr[i], ATTDOC_PCR_LEN), hex);
+        hex_encode(bytes_of(values->value[i], ATTDOC_PCR_LEN), hex);
         TRY(api_set(pcrs, name, json_string(hex)));
     }
-    return set_provenance(params, measured.provenance, bytes_of_buf(&input));
+    return ERR_OK;
 }
 
+/* GHSA-xrv8-2pf5-f3q7. */
+static void warn_of_command_line(const json_t *params, const struct pcr_values *values)
+{
+    if (strcmp(show_text(params, "kind"), attdoc_kind_name(ATTDOC_NITROTPM)) == 0 &&
+        (values->present >> 12 & 1) == 0)
+        fputs("vouchsafe: warning: without PCR12, and unless PCR7 is of a Secure Boot, whoever may "
+              "change the instance's UEFI data can add to the kernel's command line; "
+              "nitro-tpm-pcr-compute prints PCR12 from version 1.1.0 on\n",
+              stderr);
+}
+
+/* The build by --from or --pcr; where it runs and who signed it also by name. */
 static enum err set_pcrs(json_t *params, const struct cli_args *args, struct fault *fault)
 {
-    json_t *pcrs = json_object();
-    const char *from = cli_args_value(args, "from");
-    TRY(api_set(params, "pcrs", pcrs));
-    if ((from != NULL) == cli_args_has(args, "pcr"))
-        FAIL(fault, ERR_USAGE, "give either --from FILE or --pcr N=HEX for each PCR");
-    if (from != NULL)
-        return set_pcrs_from(params, pcrs, from, fault);
+    CLEANUP(pcr_values_free) struct pcr_values values = {0};
+    CLEANUP(buf_free) struct buf provenance = {0};
     size_t next = 0;
+    if (cli_args_has(args, "from") && cli_args_has(args, "pcr"))
+        FAIL(fault, ERR_USAGE, "give either --from FILE or --pcr N=HEX for each PCR");
+    if (cli_args_has(args, "from"))
+        TRY(take_pcrs_from(params, args, &values, &provenance, fault));
+    else
+        TRY(api_set_option(params, "kind", args, "kind"));
     for (const char *pcr; (pcr = cli_args_next(args, "pcr", &next)) != NULL;)
-        TRY(set_pcr(pcrs, pcr, fault));
-    return ERR_OK;
+        TRY(take_pcr(&values, pcr, fault));
+    TRY(pcr_values_derive(&values, args, fault));
+    if (values.present == 0)
+        FAIL(fault, ERR_USAGE, "which PCRs? --from FILE, or --pcr N=HEX for each of them");
+    warn_of_command_line(params, &values);
+    TRY(set_provenance(params, &provenance, &values));
+    return set_pcr_map(params, &values);
 }
 
 static enum err set_labels(json_t *params, const struct cli_args *args, struct fault *fault)
@@ -106,7 +159,6 @@ static enum err set_new(json_t *params, const struct cli_args *args, struct faul
     TRY(set_build(params, args, fault));
     TRY(set_pcrs(params, args, fault));
     TRY(set_labels(params, args, fault));
-    TRY(api_set_option(params, "kind", args, "kind"));
     TRY(api_set_option(params, "not_before", args, "not-before"));
     TRY(api_set_option(params, "not_after", args, "not-after"));
     if (cli_args_has(args, "debug"))
@@ -235,15 +287,17 @@ static enum err revoke_run(const struct cli_args *args, struct fault *fault)
 static const struct cli_option add_options[] = {
     {.name = "from",
      .arg = "FILE|-",
-     .help = "read the PCRs from what nitro-cli build-enclave or describe-eif printed"},
+     .help = "read the PCRs from what nitro-cli build-enclave, nitro-cli describe-eif or "
+             "nitro-tpm-pcr-compute printed"},
     {.name = "pcr",
      .arg = "N=HEX",
      .help = "one PCR, 96 hex digits; may be repeated",
      .repeated = true},
+    PCR_VALUES_OPTIONS,
     {.name = "draft", .help = "make it a draft, which matches nothing until it is activated"},
     {.name = "debug",
      .help = "for debug-mode enclaves, in a development store: PCR3 or PCR4 only, by --pcr"},
-    {.name = "kind", .arg = "KIND", .help = "enclave (default) or nitrotpm"},
+    {.name = "kind", .arg = "KIND", .help = "enclave (default) or nitrotpm; --from shows it"},
     {.name = "label",
      .arg = "NAME=VALUE",
      .help = "a note, such as a commit; may be repeated",
