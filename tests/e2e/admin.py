@@ -511,7 +511,8 @@ class Commands(WithStore):
         self.refused("usage", "grant", "add", "a", "--signer-pcr8", pcr("s"), status=2,
                      says="belong together")
         self.refused("usage", "grant", "add", "a", "--image", "x", "--quota", "0", status=2)
-        self.refused("usage", "grant", "add", "a", "--image", "x", "--role-arn", "Webserver", status=2)
+        self.refused("usage", "grant", "add", "a", "--image", "x", "--role-arn", "Webserver",
+                     status=2)
         self.refused("usage", "grant", "add", "a", "--image", "x", "--role-pcr3", "ab", status=2)
         self.refused("not_found", "grant", "remove", "7")
         self.refused("usage", "grant", "remove", "one", status=2)

@@ -57,6 +57,11 @@ static void ask_activate(void)
     ask_change("activate");
 }
 
+static void ask_discard(void)
+{
+    ask_change("discard");
+}
+
 /* What is deprecated or revoked was active before. */
 static void ask_end(void)
 {
@@ -168,6 +173,7 @@ static const struct operation {
     {"measurement.activate", ask_activate, true},
     {"measurement.deprecate", ask_end, true},
     {"measurement.revoke", ask_end, true},
+    {"measurement.discard", ask_discard, true},
     {"sealing-key", ask_nothing, false},
     {"secret.put-challenge", ask_put_challenge, false},
     {"secret.put", ask_put, true},

@@ -50,6 +50,25 @@ static void check_pcrs(struct bytes in)
     FUZZ_HOLDS(bytes_equal(bytes_of_buf(&again), in));
 }
 
+/* What a row keeps as it is has one encoding, too. */
+static void check_choices(struct bytes in)
+{
+    CLEANUP(buf_free) struct buf again = {0};
+    const uint8_t *pcr[ATTDOC_PCR_COUNT] = {NULL};
+    struct pcr_choices choices;
+    const bool valid = pcr_choices_valid(in);
+    FUZZ_HOLDS((pcr_choices_parse(in, &choices) == ERR_OK) == valid);
+    FUZZ_HOLDS(!pcr_choices_match(in, pcr));
+    if (!valid)
+        return;
+    fuzz_accepted++;
+    FUZZ_OK(pcr_choices_append(&choices, &again));
+    FUZZ_HOLDS(bytes_equal(bytes_of_buf(&again), in));
+    for (size_t i = 0; i < ARRAY_LEN(choices.count); i++)
+        pcr[PCR_CHOICES_FIRST + i] = choices.value[i][0];
+    FUZZ_HOLDS(pcr_choices_match(in, pcr));
+}
+
 /* Labels as an administrator gives them are put in order when the row is written. */
 static void check_labels(struct bytes in)
 {
@@ -78,10 +97,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_OK(policy_new(&policy));
     if (table < ARRAY_LEN(tables))
         tables[table](in, policy);
-    else if (table == ARRAY_LEN(tables))
-        check_pcrs(in);
-    else
+    else if (table > ARRAY_LEN(tables))
         check_labels(in);
+    if (table != ARRAY_LEN(tables))
+        return 0;
+    check_pcrs(in);
+    check_choices(in);
     return 0;
 }
 

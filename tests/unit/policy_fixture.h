@@ -68,6 +68,19 @@ static inline void set_pcr(struct pcr_set *set, unsigned index, const uint8_t *v
     memcpy(set->value[index], value, ATTDOC_PCR_LEN);
 }
 
+/* The grant accepts two values of a PCR. */
+static inline void set_choices(struct policy_grant *grant, unsigned index, const uint8_t *one,
+                               const uint8_t *other)
+{
+    struct pcr_choices choices = {.count = {0}};
+    ck_assert_uint_ge(index, PCR_CHOICES_FIRST);
+    choices.count[index - PCR_CHOICES_FIRST] = 2;
+    memcpy(choices.value[index - PCR_CHOICES_FIRST][0], one, ATTDOC_PCR_LEN);
+    memcpy(choices.value[index - PCR_CHOICES_FIRST][1], other, ATTDOC_PCR_LEN);
+    grant->accepted.len = 0;
+    ck_ok(pcr_choices_append(&choices, &grant->accepted));
+}
+
 /* PCR0, PCR1 and PCR2 of what mkdoc makes from `seed`. */
 static inline struct pcr_set code_of_seed(unsigned seed)
 {

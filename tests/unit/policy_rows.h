@@ -115,6 +115,7 @@ static inline void rows_grant(struct buf *out, unsigned which)
         row.not_before_ms = NOW_MS;
         row.not_after_ms = NOW_MS + 1;
         row.created_ms = NOW_MS;
+        set_choices(&row, 16, ones, twos);
     }
     ck_ok(policy_grant_append(&row, out));
     policy_grant_free(&row);

@@ -110,6 +110,8 @@ START_TEST(wrong_pcrs)
     begin(&f);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         GRANT_REFUSED(ERR_PCRS_ZERO, names[i], MAIN, PAYMENTS, p_bytes(names[i], zero, 48));
+        ck_assert_int_eq(strstr(f.fault.detail, "these are the values of a debug enclave") != NULL,
+                         i >= 2);
         GRANT_REFUSED(ERR_MALFORMED, names[i], MAIN, PAYMENTS, p_bytes(names[i], pcr, 47));
         GRANT_REFUSED(ERR_MALFORMED, names[i], MAIN, PAYMENTS, p_bytes(names[i], "", 0));
         GRANT_REFUSED(ERR_MALFORMED, names[i], MAIN, PAYMENTS, p_text(names[i], "00"));
@@ -178,6 +180,156 @@ START_TEST(wrong_rest)
 }
 END_TEST
 
+/* --- Signers whose builds are registered, and what the enclave extends --- */
+
+START_TEST(valid_registered)
+{
+    FIXTURE(f);
+    begin(&f);
+    const struct param pcr8 = p_bytes("signer_pcr8", pcr, sizeof pcr);
+    const struct param pcr1 = p_bytes("signer_pcr1", pcr, sizeof pcr);
+    const struct param registered = p_bool("registered", true);
+    json_auto_t *any = admin_do(&f, "grant.add", PARAMS(MAIN, pcr8, pcr1, registered));
+    ck_assert(json_is_true(json_at(any, "grant.registered")));
+    ck_assert_ptr_null(json_at(any, "grant.image"));
+    json_auto_t *record = audit_newest(&f);
+    ck_assert_ptr_nonnull(strstr(text_at(record, "detail"), "\"registered\":true"));
+    json_auto_t *of = admin_do(&f, "grant.add", PARAMS(MAIN, PAYMENTS, pcr8, pcr1, registered));
+    ck_assert_str_eq(text_at(of, "result"), "added");
+    ck_assert_str_eq(text_at(of, "grant.image"), "payments");
+    json_auto_t *of_record = audit_newest(&f);
+    ck_assert_str_eq(text_at(of_record, "object"), "2: db/main to a signer");
+    ck_assert_ptr_nonnull(strstr(text_at(of_record, "detail"), "\"image\":\"payments\""));
+    json_auto_t *again = admin_do(&f, "grant.add", PARAMS(MAIN, PAYMENTS, pcr8, pcr1, registered));
+    ck_assert_str_eq(text_at(again, "result"), "unchanged");
+    json_auto_t *plain =
+        admin_do(&f, "grant.add", PARAMS(MAIN, pcr8, pcr1, p_bool("registered", false)));
+    ck_assert_str_eq(text_at(plain, "result"), "added");
+    ck_assert_ptr_null(json_at(plain, "grant.registered"));
+    json_auto_t *list = admin_do(&f, "grant.list", PARAMS(PAYMENTS));
+    ck_assert_uint_eq(json_array_size(json_at(list, "grants")), 1);
+    ck_assert_uint_eq(uint_at(list, "grants.0.id"), 2);
+    GRANT_REFUSED(ERR_MALFORMED, "registered", MAIN, PAYMENTS, registered);
+    GRANT_REFUSED(ERR_MALFORMED, "registered", MAIN, registered);
+    GRANT_REFUSED(ERR_MALFORMED, "registered", MAIN, pcr8, pcr1, p_text("registered", "true"));
+    GRANT_REFUSED(ERR_MALFORMED, "signer_pcr8", MAIN, pcr8, registered);
+    GRANT_REFUSED(ERR_MALFORMED, "measurement", MAIN, PAYMENTS, pcr8, pcr1, registered,
+                  p_text("measurement", "1.4.2"));
+    GRANT_REFUSED(ERR_NOT_FOUND, "image", MAIN, p_text("image", "none"), pcr8, pcr1, registered);
+}
+END_TEST
+
+/* A map of one list: as many values as asked for, each another, in descending order. */
+static void one_list(struct buf *out, const char *index, unsigned count)
+{
+    CLEANUP(buf_free) struct buf list = {0};
+    struct cbor_writer w;
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t value[ATTDOC_PCR_LEN] = {(uint8_t)(255 - i)};
+        if (i > 0)
+            ck_ok(buf_append_text(&list, ","));
+        ck_ok(hex_append(&list, bytes_of(value, sizeof value)));
+    }
+    out->len = 0;
+    cbor_writer_init(&w, out);
+    cbor_writer_map(&w, 1);
+    cbor_writer_cstr(&w, index);
+    cbor_writer_text(&w, bytes_of_buf(&list));
+    ck_ok(cbor_writer_finish(&w));
+}
+
+START_TEST(valid_accepted)
+{
+    FIXTURE(f);
+    CLEANUP(buf_free) struct buf map = {0};
+    begin(&f);
+    one_list(&map, "16", 2);
+    const struct param two = p_map("accepted", &map);
+    json_auto_t *added = admin_do(&f, "grant.add", PARAMS(MAIN, PAYMENTS, two));
+    ck_assert_uint_eq(json_array_size(json_at(added, "grant.accepted.16")), 2);
+    ck_assert_int_eq(strncmp(text_at(added, "grant.accepted.16.0"), "fe00", 4), 0); /* sorted */
+    ck_assert_int_eq(strncmp(text_at(added, "grant.accepted.16.1"), "ff00", 4), 0);
+    json_auto_t *record = audit_newest(&f);
+    ck_assert_ptr_nonnull(strstr(text_at(record, "detail"), "\"accepted\":{\"16\":[\"fe00"));
+    json_auto_t *again = admin_do(&f, "grant.add", PARAMS(MAIN, PAYMENTS, two));
+    ck_assert_str_eq(text_at(again, "result"), "unchanged");
+    one_list(&map, "31", PCR_CHOICES_MAX);
+    json_auto_t *most = admin_do(&f, "grant.add", PARAMS(MAIN, PAYMENTS, p_map("accepted", &map)));
+    ck_assert_uint_eq(json_array_size(json_at(most, "grant.accepted.31")), PCR_CHOICES_MAX);
+    fixture_close(&f);
+    fixture_open(&f);
+    json_auto_t *list = admin_do(&f, "grant.list", NO_PARAMS);
+    ck_assert_uint_eq(json_array_size(json_at(list, "grants.1.accepted.31")), PCR_CHOICES_MAX);
+}
+END_TEST
+
+static void one_text(struct buf *out, const char *index, const char *text)
+{
+    struct cbor_writer w;
+    out->len = 0;
+    cbor_writer_init(&w, out);
+    cbor_writer_map(&w, 1);
+    cbor_writer_cstr(&w, index);
+    cbor_writer_cstr(&w, text);
+    ck_ok(cbor_writer_finish(&w));
+}
+
+START_TEST(wrong_accepted)
+{
+    FIXTURE(f);
+    CLEANUP(buf_free) struct buf map = {0};
+    static const char *const indexes[] = {"15", "0", "8", "32", "016", "x", ""};
+    char zero[2 * ATTDOC_PCR_LEN + 1];
+    char text[4 * ATTDOC_PCR_LEN + 3];
+    begin(&f);
+    memset(zero, '0', sizeof zero - 1);
+    zero[sizeof zero - 1] = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(indexes); i++) {
+        one_list(&map, indexes[i], 1);
+        GRANT_REFUSED(ERR_MALFORMED, "accepted", MAIN, PAYMENTS, p_map("accepted", &map));
+    }
+    one_list(&map, "16", PCR_CHOICES_MAX + 1);
+    GRANT_REFUSED(ERR_MALFORMED, "accepted[16]", MAIN, PAYMENTS, p_map("accepted", &map));
+    one_text(&map, "17", zero);
+    GRANT_REFUSED(ERR_PCRS_ZERO, "accepted[17]", MAIN, PAYMENTS, p_map("accepted", &map));
+    zero[0] = '1';
+    static const struct {
+        const char *before;
+        int digits;
+        const char *after;
+    } forms[] = {{"", 96, ","}, {",", 96, ""}, {"", 96, ",,"}, {"", 96, " "}, {" ", 96, ""},
+                 {"", 95, ""},  {"", 96, "0"}, {"x", 95, ""},  {"", 0, ""},   {"0x", 94, ""}};
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        snprintf(text, sizeof text, "%s%.*s%s", forms[i].before, forms[i].digits, zero,
+                 forms[i].after);
+        one_text(&map, "17", text);
+        GRANT_REFUSED(ERR_HEX, "accepted[17]", MAIN, PAYMENTS, p_map("accepted", &map));
+    }
+    map.len = 0;
+    ck_ok(buf_append(&map, bytes_of("\xa0", 1)));
+    GRANT_REFUSED(ERR_MALFORMED, "accepted", MAIN, PAYMENTS, p_map("accepted", &map));
+    GRANT_REFUSED(ERR_MALFORMED, "accepted", MAIN, PAYMENTS, p_text("accepted", "16"));
+    json_auto_t *list = admin_do(&f, "grant.list", NO_PARAMS);
+    ck_assert_uint_eq(json_array_size(json_at(list, "grants")), 0);
+}
+END_TEST
+
+START_TEST(wrong_discarded_build)
+{
+    FIXTURE(f);
+    struct mkdoc_fields fields;
+    CLEANUP(buf_free) struct buf pcrs = {0};
+    begin(&f);
+    mkdoc_fields_defaults(&fields, (int64_t)NOW_MS, MODULE, SEED + 1);
+    pcr_map(&fields, 7, &pcrs);
+    json_decref(admin_do(
+        &f, "measurement.add",
+        PARAMS(PAYMENTS, p_text("version", "2"), p_map("pcrs", &pcrs), p_bool("draft", true))));
+    json_decref(admin_do(&f, "measurement.discard", PARAMS(PAYMENTS, p_text("version", "2"))));
+    GRANT_REFUSED(ERR_WRONG_STATE, "measurement", MAIN, PAYMENTS, p_text("measurement", "2"));
+}
+END_TEST
+
 START_TEST(valid_remove)
 {
     FIXTURE(f);
@@ -233,4 +385,5 @@ START_TEST(valid_list)
 END_TEST
 
 UNIT_MAIN("admin_grant", valid_add, valid_again, wrong_subject, wrong_pcrs, wrong_versions,
-          wrong_rest, valid_remove, valid_list)
+          wrong_rest, valid_registered, valid_accepted, wrong_accepted, wrong_discarded_build,
+          valid_remove, valid_list)

@@ -109,6 +109,65 @@ START_TEST(wrong_exists)
 }
 END_TEST
 
+/* A text map of one pair. */
+static void one_pair(struct buf *out, const char *key, const char *value)
+{
+    struct cbor_writer w;
+    out->len = 0;
+    cbor_writer_init(&w, out);
+    cbor_writer_map(&w, 1);
+    cbor_writer_cstr(&w, key);
+    cbor_writer_cstr(&w, value);
+    ck_ok(cbor_writer_finish(&w));
+}
+
+/* The same name and values, and something else: what, and how it differs, is said. */
+START_TEST(wrong_conflict)
+{
+    FIXTURE(f);
+    BUILD(b, SEED);
+    CLEANUP(buf_free) struct buf labels = {0};
+    const struct param from = p_text("not_before", "2026-11-23T00:00:00Z");
+    const struct param until = p_text("not_after", "2026-11-24T00:00:00Z");
+    one_pair(&labels, "git", "0123abc");
+    const struct param git = p_map("labels", &labels);
+    json_decref(admin_do(&f, "measurement.add", PARAMS(PAYMENTS("1", b), from, git)));
+#define CONFLICT(field, says, ...)                                                   \
+    do {                                                                             \
+        ADMIN_REFUSED(&f, ERR_EXISTS, (field), "measurement.add",                    \
+                      PARAMS(PAYMENTS("1", b), __VA_ARGS__));                        \
+        ck_assert_msg(strstr(f.fault.detail, (says)) != NULL, "%s", f.fault.detail); \
+    } while (0)
+    CONFLICT("not_before", "2026-11-23T00:00:00Z, not none", git);
+    CONFLICT("not_after", "none, not 2026-11-24T00:00:00Z", from, until, git);
+    CLEANUP(buf_free) struct buf other = {0};
+    one_pair(&other, "git", "0123abd");
+    CONFLICT("labels", "\"git\" differs", from, p_map("labels", &other));
+    one_pair(&other, "team", "0123abc");
+    CONFLICT("labels", "\"git\" differs", from, p_map("labels", &other));
+    one_pair(&other, "a", "x");
+    CONFLICT("labels", "\"a\" differs", from, p_map("labels", &other));
+    other.len = 0;
+    ck_ok(buf_append(&other, bytes_of("\xa0", 1)));
+    CONFLICT("labels", "\"git\" differs", from, p_map("labels", &other));
+    /* Of another kind: what the row holds would be looked for in other documents. */
+    memset(b.fields.pcr[7], 1, ATTDOC_PCR_LEN);
+    memset(b.fields.pcr[4], 1, ATTDOC_PCR_LEN);
+    b.pcrs.len = 0;
+    pcr_map(&b.fields, 1u << 4 | 1u << 7, &b.pcrs);
+    CONFLICT("kind", "of kind enclave", p_text("kind", "nitrotpm"));
+    /* Many differences: the first few, and how many more. */
+    build_make(&b, SEED + 1);
+    b.pcrs.len = 0;
+    for (unsigned i = 16; i < 32; i++)
+        memset(b.fields.pcr[i], (int)i, ATTDOC_PCR_LEN);
+    pcr_map(&b.fields, 7 | 0xffff0000u, &b.pcrs);
+    CONFLICT("pcrs", "more; a new build needs a new version", from);
+    json_auto_t *list = admin_do(&f, "measurement.list", NO_PARAMS);
+    ck_assert_uint_eq(json_array_size(json_at(list, "measurements")), 1);
+}
+END_TEST
+
 START_TEST(wrong_names)
 {
     FIXTURE(f);
@@ -140,18 +199,6 @@ START_TEST(wrong_names)
 }
 END_TEST
 
-/* A text map of one pair. */
-static void one_pair(struct buf *out, const char *key, const char *value)
-{
-    struct cbor_writer w;
-    out->len = 0;
-    cbor_writer_init(&w, out);
-    cbor_writer_map(&w, 1);
-    cbor_writer_cstr(&w, key);
-    cbor_writer_cstr(&w, value);
-    ck_ok(cbor_writer_finish(&w));
-}
-
 START_TEST(wrong_pcrs)
 {
     FIXTURE(f);
@@ -177,6 +224,7 @@ START_TEST(wrong_pcrs)
         b.pcrs.len = 0;
         pcr_map(&b.fields, 7, &b.pcrs);
         ADD_REFUSED(ERR_PCRS_ZERO, field, image, version, PCRS);
+        ck_assert_ptr_nonnull(strstr(f.fault.detail, "these are the values of a debug enclave"));
     }
     build_make(&b, SEED);
     b.pcrs.len = 0;
@@ -185,6 +233,9 @@ START_TEST(wrong_pcrs)
     b.pcrs.len = 0;
     pcr_map(&b.fields, 7 | 1u << 8, &b.pcrs); /* zero: unsigned */
     ADD_REFUSED(ERR_PCRS_ZERO, "pcrs[8]", image, version, PCRS);
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "these are the values of a debug enclave"));
+    json_auto_t *images = admin_do(&f, "image.list", NO_PARAMS);
+    ck_assert_uint_eq(json_array_size(json_at(images, "images")), 0); /* nor a half of it */
 }
 END_TEST
 
@@ -242,6 +293,9 @@ START_TEST(long_labels)
         cbor_writer_cstr(&w, "x");
     }
     REST_REFUSED(ERR_TOO_LARGE, "labels", p_map("labels", &labels));
+    /* The row of a new image was in the change already: nothing of it is left. */
+    json_auto_t *images = admin_do(&f, "image.list", NO_PARAMS);
+    ck_assert_uint_eq(json_array_size(json_at(images, "images")), 0);
 }
 END_TEST
 
@@ -300,14 +354,21 @@ static enum err become(struct warden_fixture *f, const char *operation, const ch
     return err;
 }
 
+/* Each state from each other one: those that may not be are refused, at `state`. */
 START_TEST(valid_states)
 {
     static const char *const operation[] = {[MEASUREMENT_ACTIVE] = "measurement.activate",
                                             [MEASUREMENT_DEPRECATED] = "measurement.deprecate",
-                                            [MEASUREMENT_REVOKED] = "measurement.revoke"};
+                                            [MEASUREMENT_REVOKED] = "measurement.revoke",
+                                            [MEASUREMENT_DISCARDED] = "measurement.discard"};
+    static const char *const may[] = {[MEASUREMENT_DRAFT] = "active revoked discarded",
+                                      [MEASUREMENT_ACTIVE] = "deprecated revoked",
+                                      [MEASUREMENT_DEPRECATED] = "active revoked",
+                                      [MEASUREMENT_REVOKED] = "",
+                                      [MEASUREMENT_DISCARDED] = ""};
     FIXTURE(f);
-    for (unsigned from = MEASUREMENT_DRAFT; from <= MEASUREMENT_REVOKED; from++) {
-        for (unsigned to = MEASUREMENT_ACTIVE; to <= MEASUREMENT_REVOKED; to++) {
+    for (unsigned from = MEASUREMENT_DRAFT; from <= MEASUREMENT_DISCARDED; from++) {
+        for (unsigned to = MEASUREMENT_ACTIVE; to <= MEASUREMENT_DISCARDED; to++) {
             char version[16];
             char result[16];
             const unsigned seed = 100 + 10 * from + to;
@@ -315,20 +376,65 @@ START_TEST(valid_states)
             snprintf(version, sizeof version, "%u-%u", from, to);
             json_decref(admin_do(&f, "measurement.add",
                                  PARAMS(PAYMENTS(version, b), p_bool("draft", true))));
-            if (from >= MEASUREMENT_ACTIVE)
+            if (from >= MEASUREMENT_ACTIVE && from != MEASUREMENT_DISCARDED)
                 ck_ok(become(&f, operation[MEASUREMENT_ACTIVE], version, result));
             if (from >= MEASUREMENT_DEPRECATED)
                 ck_ok(become(&f, operation[from], version, result));
-            const bool barred = (from == MEASUREMENT_REVOKED && to != from) ||
-                                (from == MEASUREMENT_DRAFT && to == MEASUREMENT_DEPRECATED);
+            const char *name = measurement_state_name((enum measurement_state)to);
+            const bool barred = from != to && strstr(may[from], name) == NULL;
             const uint64_t sequence = audit_sequence(&f);
             ck_err(become(&f, operation[to], version, result), barred ? ERR_WRONG_STATE : ERR_OK);
+            if (barred)
+                ck_assert_str_eq(f.fault.field, "state");
             ck_assert_str_eq(result, barred ? "" : from == to ? "unchanged" : "changed");
             ck_assert_uint_eq(audit_sequence(&f), sequence + (!barred && from != to));
         }
     }
     json_auto_t *record = audit_newest(&f);
-    ck_assert_str_eq(text_at(record, "detail"), "because");
+    ck_assert_str_eq(text_at(record, "event"), "measurement.discard");
+    ck_assert(strstr("because", text_at(record, "detail")) != NULL);
+}
+END_TEST
+
+/* A pipeline that drafted what is another's build gives it back; its name stays used. */
+START_TEST(valid_discard)
+{
+    FIXTURE(f);
+    BUILD(b, SEED);
+    BUILD(other, SEED + 1);
+    uint8_t token[WARDEN_TOKEN_LEN];
+    const struct bytes drafter = bytes_of(token, sizeof token);
+    const struct param draft = p_bool("draft", true);
+    json_t *out = NULL;
+    fixture_token(&f, TOKEN_OF("bob", RIGHT_DRAFT), token);
+    ck_ok(admin_as(&f, drafter, "measurement.add", PARAMS(PAYMENTS("1", b), draft), NULL));
+    ADMIN_REFUSED(&f, ERR_EXISTS, "pcrs", "measurement.add", PARAMS(PAYMENTS("2", b)));
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "payments@1 (draft)"));
+    ck_ok(admin_as(&f, drafter, "measurement.discard",
+                   PARAMS(p_text("image", "payments"), p_text("version", "1")), &out));
+    ck_assert_str_eq(text_at(out, "result"), "changed");
+    ck_assert_str_eq(text_at(out, "measurement.state"), "discarded");
+    json_decref(out);
+    /* Neither with its own values nor with others. */
+    ADMIN_REFUSED(&f, ERR_EXISTS, "version", "measurement.add", PARAMS(PAYMENTS("1", b)));
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "discarded"));
+    ADMIN_REFUSED(&f, ERR_EXISTS, "version", "measurement.add", PARAMS(PAYMENTS("1", other)));
+    json_decref(admin_do(&f, "measurement.add", PARAMS(PAYMENTS("2", b))));
+    ck_err(admin_as(&f, drafter, "measurement.discard",
+                    PARAMS(p_text("image", "payments"), p_text("version", "2")), NULL),
+           ERR_WRONG_STATE);
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "only a draft"));
+    json_auto_t *all = admin_do(&f, "measurement.list", NO_PARAMS);
+    ck_assert_uint_eq(json_array_size(json_at(all, "measurements")), 1);
+    json_auto_t *gone = admin_do(&f, "measurement.list", PARAMS(p_text("state", "discarded")));
+    ck_assert_str_eq(text_at(gone, "measurements.0.version"), "1");
+    json_auto_t *images = admin_do(&f, "image.list", NO_PARAMS);
+    ck_assert_uint_eq(uint_at(images, "images.0.measurements.discarded"), 1);
+    /* After a restart as before. */
+    fixture_close(&f);
+    fixture_open(&f);
+    json_auto_t *again = admin_do(&f, "measurement.add", PARAMS(PAYMENTS("2", b)));
+    ck_assert_str_eq(text_at(again, "result"), "unchanged");
 }
 END_TEST
 
@@ -338,11 +444,12 @@ START_TEST(no_measurement)
     BUILD(b, SEED);
     json_decref(admin_do(&f, "measurement.add", PARAMS(PAYMENTS("1", b))));
     static const char *const names[] = {"measurement.show", "measurement.activate",
-                                        "measurement.deprecate", "measurement.revoke"};
+                                        "measurement.deprecate", "measurement.revoke",
+                                        "measurement.discard"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        ADMIN_REFUSED(&f, ERR_NOT_FOUND, "", names[i],
+        ADMIN_REFUSED(&f, ERR_NOT_FOUND, "version", names[i],
                       PARAMS(p_text("image", "payments"), p_text("version", "2")));
-        ADMIN_REFUSED(&f, ERR_NOT_FOUND, "", names[i],
+        ADMIN_REFUSED(&f, ERR_NOT_FOUND, "image", names[i],
                       PARAMS(p_text("image", "refunds"), p_text("version", "1")));
         ADMIN_REFUSED(&f, ERR_MALFORMED, "version", names[i], PARAMS(p_text("image", "payments")));
     }
@@ -398,6 +505,6 @@ START_TEST(valid_lists)
 }
 END_TEST
 
-UNIT_MAIN("admin_measurement", valid_add, valid_again, wrong_exists, wrong_names, wrong_pcrs,
-          wrong_rest, long_labels, wrong_debug, wrong_drafter, valid_states, no_measurement,
-          valid_lists)
+UNIT_MAIN("admin_measurement", valid_add, valid_again, wrong_exists, wrong_conflict, wrong_names,
+          wrong_pcrs, wrong_rest, long_labels, wrong_debug, wrong_drafter, valid_states,
+          valid_discard, no_measurement, valid_lists)

@@ -140,7 +140,10 @@ START_TEST(wrong_places)
     TAMPERED("DELETE FROM measurement WHERE id = 2", "policy_head"); /* the last: a revocation */
     TAMPERED("DELETE FROM measurement WHERE id = 1", "measurement 2");
     TAMPERED("DELETE FROM secret_grant", "policy_head");
-    TAMPERED("INSERT INTO secret_grant SELECT 3, revision, secret_id, image_id, measurement_id,"
+    TAMPERED("INSERT INTO secret_grant (id, revision, secret_id, image_id,"
+             " measurement_id, pcr8, pcr1, pcr3, pcr4, region, application, versions, quota,"
+             " not_before_ms, not_after_ms, state, created_ms, mac) SELECT 3, revision, secret_id, "
+             "image_id, measurement_id,"
              " pcr8, pcr1, pcr3, pcr4, region, application, versions, quota, not_before_ms,"
              " not_after_ms, state, created_ms, mac FROM secret_grant WHERE id = 1",
              "secret_grant 3"); /* one more, with the MAC of another */

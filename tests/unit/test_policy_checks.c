@@ -496,6 +496,40 @@ START_TEST(deny_wins_outside_its_window)
 }
 END_TEST
 
+/* A draft that was taken back neither matches nor denies, beside another or alone. */
+START_TEST(discarded)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    w.measurement.state = MEASUREMENT_DRAFT;
+    world_load(&w);
+    expect_refused(&w, REASON_MEASUREMENT_STATE);
+    w.measurement.state = MEASUREMENT_DISCARDED;
+    world_put_measurement(&w, 1);
+    expect_refused(&w, REASON_NO_MEASUREMENT);
+    SET_TEXT(w.measurement.version, "1.4.3");
+    w.measurement.state = MEASUREMENT_ACTIVE;
+    world_put_measurement(&w, 2);
+    expect_granted(&w);
+    ck_assert_str_eq(w.verdict.measurement[0], "payments@1.4.3");
+}
+END_TEST
+
+/* Whoever holds the row may ask, without the policy's indexes. */
+START_TEST(no_match_of_discarded)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    CLEANUP(verified_doc_freep) struct verified_doc *doc = world_document(&w);
+    struct policy_facts facts;
+    policy_facts_of(doc, bytes_of("", 0), &facts);
+    ck_ok(pcr_set_append(&w.pcrs, &w.measurement.pcrs));
+    ck_assert(policy_measurement_matches(&w.measurement, &facts));
+    w.measurement.state = MEASUREMENT_DISCARDED;
+    ck_assert(!policy_measurement_matches(&w.measurement, &facts));
+}
+END_TEST
+
 START_TEST(deny_wins_over_a_signer)
 {
     CLEANUP(world_free) struct world w = {0};
@@ -516,4 +550,4 @@ UNIT_MAIN("policy_checks", valid_grant, no_policy, no_secret_asked_grants_nothin
           wrong_root, wrong_kind, valid_nitrotpm, valid_match, valid_measurement_pcr,
           wrong_measurement_pcr, absent_measurement_pcr, zero_measurement_pcr, valid_zero_pcr16,
           draft, measurement_window_edges, revoked, deny_wins, deny_wins_over_another_image,
-          deny_wins_outside_its_window, deny_wins_over_a_signer)
+          deny_wins_outside_its_window, discarded, no_match_of_discarded, deny_wins_over_a_signer)

@@ -291,7 +291,206 @@ START_TEST(signer_narrowed_to_a_role)
 }
 END_TEST
 
+/* --- Signers whose builds must be registered --- */
+
+static void begin_registered(struct world *w, enum measurement_state state)
+{
+    world_begin(w);
+    make_signer_grant(w);
+    w->grant.registered = true;
+    w->measurement.state = state;
+}
+
+START_TEST(valid_registered)
+{
+    static const enum measurement_state states[] = {MEASUREMENT_ACTIVE, MEASUREMENT_DEPRECATED};
+    for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+        CLEANUP(world_free) struct world w = {0};
+        begin_registered(&w, states[i]);
+        world_load(&w);
+        expect_granted(&w);
+        ck_assert_uint_eq(w.verdict.item[0].measurement_id, 1);
+        ck_assert_uint_eq(w.verdict.item[0].flags,
+                          states[i] == MEASUREMENT_DEPRECATED ? RECEIPT_FLAG_DEPRECATED : 0);
+        ck_assert_str_eq(w.verdict.measurement[0], "payments@1.4.2");
+    }
+}
+END_TEST
+
+START_TEST(no_registered)
+{
+    CLEANUP(world_free) struct world w = {0};
+    begin_registered(&w, MEASUREMENT_ACTIVE);
+    w.pcrs = code_of_seed(2); /* another build */
+    world_load(&w);
+    expect_refused(&w, REASON_GRANT_REGISTERED);
+}
+END_TEST
+
+static void wrong_registered_state(enum measurement_state state, enum policy_reason reason)
+{
+    CLEANUP(world_free) struct world w = {0};
+    begin_registered(&w, state);
+    world_load(&w);
+    expect_refused(&w, reason);
+}
+
+START_TEST(wrong_registered)
+{
+    wrong_registered_state(MEASUREMENT_DRAFT, REASON_MEASUREMENT_STATE);
+    wrong_registered_state(MEASUREMENT_REVOKED, REASON_MEASUREMENT_REVOKED);
+    wrong_registered_state(MEASUREMENT_DISCARDED, REASON_GRANT_REGISTERED);
+}
+END_TEST
+
+START_TEST(wrong_registered_window)
+{
+    CLEANUP(world_free) struct world w = {0};
+    begin_registered(&w, MEASUREMENT_ACTIVE);
+    w.measurement.not_after_ms = NOW_MS - 1;
+    world_load(&w);
+    expect_refused(&w, REASON_MEASUREMENT_WINDOW);
+}
+END_TEST
+
+/* Being registered does not stand in for the signature. */
+START_TEST(wrong_registered_signer)
+{
+    CLEANUP(world_free) struct world w = {0};
+    begin_registered(&w, MEASUREMENT_ACTIVE);
+    world_load(&w);
+    memcpy(w.fields.pcr[8], twos, sizeof twos);
+    expect_refused(&w, REASON_GRANT_PCR);
+}
+END_TEST
+
+static void registered_image(uint64_t image_id, bool granted)
+{
+    CLEANUP(world_free) struct world w = {0};
+    const struct policy_image other = {.name = "other"};
+    begin_registered(&w, MEASUREMENT_ACTIVE);
+    PUT(&w, image, 1, &w.image);
+    PUT(&w, image, 2, &other);
+    w.grant.registered_image_id = image_id;
+    world_put_measurement(&w, 1);
+    PUT(&w, secret, 1, &w.secret);
+    for (uint64_t i = 0; i < 2; i++)
+        PUT(&w, secret_version, i + 1, &w.version[i]);
+    PUT(&w, grant, 1, &w.grant);
+    if (granted)
+        expect_granted(&w);
+    else
+        expect_refused(&w, REASON_GRANT_REGISTERED);
+}
+
+START_TEST(wrong_registered_image)
+{
+    registered_image(0, true);
+    registered_image(1, true);
+    registered_image(2, false);
+}
+END_TEST
+
+/* Whose build must be registered says so; and only a signer's grant can. */
+START_TEST(wrong_registered_row)
+{
+    CLEANUP(buf_free) struct buf columns = {0};
+    struct policy_grant grant = {.secret_id = 1, .state = POLICY_ACTIVE};
+    set_pcr(&grant.pcr, 8, ones);
+    set_pcr(&grant.pcr, 1, ones);
+    ck_ok(policy_grant_append(&grant, &columns));
+    grant.registered_image_id = 1;
+    ck_err(policy_grant_append(&grant, &columns), ERR_INTERNAL);
+    grant.registered = true;
+    ck_ok(policy_grant_append(&grant, &columns));
+    grant.pcr.present = 0;
+    grant.image_id = 1;
+    ck_err(policy_grant_append(&grant, &columns), ERR_INTERNAL);
+    grant.registered = false;
+    ck_err(policy_grant_append(&grant, &columns), ERR_INTERNAL);
+    grant.registered_image_id = 0;
+    ck_ok(policy_grant_append(&grant, &columns));
+}
+END_TEST
+
+/* --- What the enclave extends by itself --- */
+
+static void accepted(unsigned index, const uint8_t *found, bool granted)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    set_choices(&w.grant, index, ones, twos);
+    w.fields.pcr_present &= ~PCR_BIT(index);
+    if (found != NULL) {
+        memcpy(w.fields.pcr[index], found, ATTDOC_PCR_LEN);
+        w.fields.pcr_present |= PCR_BIT(index);
+    }
+    world_load(&w);
+    if (granted)
+        expect_granted(&w);
+    else
+        expect_refused(&w, REASON_GRANT_ACCEPTED);
+}
+
+START_TEST(accepted_values)
+{
+    static const uint8_t threes[ATTDOC_PCR_LEN] = {3};
+    static const unsigned index[] = {16, 31};
+    for (size_t i = 0; i < ARRAY_LEN(index); i++) {
+        accepted(index[i], ones, true);
+        accepted(index[i], twos, true);
+        accepted(index[i], threes, false);
+        accepted(index[i], zeros, false);
+        accepted(index[i], NULL, false);
+    }
+}
+END_TEST
+
+/* Each PCR that is named must have one of its own values. */
+START_TEST(accepted_of_two_pcrs)
+{
+    CLEANUP(world_free) struct world w = {0};
+    struct pcr_choices choices = {.count = {1, 1}};
+    world_begin(&w);
+    memcpy(choices.value[0][0], ones, sizeof ones);
+    memcpy(choices.value[1][0], twos, sizeof twos);
+    ck_ok(pcr_choices_append(&choices, &w.grant.accepted));
+    memcpy(w.fields.pcr[16], ones, sizeof ones);
+    memcpy(w.fields.pcr[17], twos, sizeof twos);
+    w.fields.pcr_present |= PCR_BIT(16) | PCR_BIT(17);
+    world_load(&w);
+    expect_granted(&w);
+    memcpy(w.fields.pcr[17], ones, sizeof ones);
+    expect_refused(&w, REASON_GRANT_ACCEPTED);
+    memcpy(w.fields.pcr[17], twos, sizeof twos);
+    memcpy(w.fields.pcr[16], twos, sizeof twos);
+    expect_refused(&w, REASON_GRANT_ACCEPTED);
+}
+END_TEST
+
+/* A TPM's PCR16 is a debugger's. */
+START_TEST(accepted_of_another_kind)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    set_choices(&w.grant, 16, ones, twos);
+    w.fields.nitrotpm = true;
+    memcpy(w.fields.pcr[7], ones, sizeof ones);
+    memcpy(w.fields.pcr[16], ones, sizeof ones);
+    w.fields.pcr_present |= PCR_BIT(16);
+    w.measurement.kind = ATTDOC_NITROTPM;
+    w.pcrs = (struct pcr_set){0};
+    set_pcr(&w.pcrs, 4, w.fields.pcr[4]);
+    set_pcr(&w.pcrs, 7, ones);
+    world_load(&w);
+    expect_refused(&w, REASON_GRANT_ACCEPTED);
+}
+END_TEST
+
 UNIT_MAIN("policy_grants", grant_window_edges, wrong_build, valid_grant_pcr, wrong_grant_pcr,
           absent_grant_pcr, zero_grant_pcr, valid_region, wrong_region, application_bytes_exactly,
           valid_any_application, wrong_version, valid_signer, wrong_signer, wrong_signer_kernel,
-          absent_signer, zero_signer, signer_of_another_kind, signer_narrowed_to_a_role)
+          absent_signer, zero_signer, signer_of_another_kind, signer_narrowed_to_a_role,
+          valid_registered, no_registered, wrong_registered, wrong_registered_window,
+          wrong_registered_signer, wrong_registered_image, wrong_registered_row, accepted_values,
+          accepted_of_two_pcrs, accepted_of_another_kind)

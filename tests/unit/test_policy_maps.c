@@ -141,5 +141,122 @@ START_TEST(no_pcr_set)
 }
 END_TEST
 
+/* --- The values that PCRs may have --- */
+
+static void make_choices(struct pcr_choices *choices, unsigned pcr, size_t count)
+{
+    memset(choices, 0, sizeof *choices);
+    choices->count[pcr] = count;
+    for (size_t i = 0; i < count && i < PCR_CHOICES_MAX; i++)
+        choices->value[pcr][i][0] = (uint8_t)(200 - i); /* descending */
+}
+
+START_TEST(valid_choices)
+{
+    CLEANUP(buf_free) struct buf encoded = {0};
+    CLEANUP(buf_free) struct buf again = {0};
+    struct pcr_choices choices, read;
+    make_choices(&choices, 15, PCR_CHOICES_MAX);
+    memcpy(choices.value[15][3], choices.value[15][9], ATTDOC_PCR_LEN); /* twice */
+    choices.count[0] = 1;
+    memcpy(choices.value[0][0], ones, sizeof ones);
+    ck_ok(pcr_choices_append(&choices, &encoded));
+    ck_assert(pcr_choices_valid(bytes_of_buf(&encoded)));
+    ck_ok(pcr_choices_parse(bytes_of_buf(&encoded), &read));
+    ck_assert_uint_eq(read.count[0], 1);
+    ck_assert_uint_eq(read.count[1], 0);
+    ck_assert_uint_eq(read.count[15], PCR_CHOICES_MAX - 1);
+    for (size_t i = 1; i < read.count[15]; i++)
+        ck_assert_int_lt(memcmp(read.value[15][i - 1], read.value[15][i], ATTDOC_PCR_LEN), 0);
+    ck_ok(pcr_choices_append(&read, &again));
+    ck_assert(bytes_equal(bytes_of_buf(&encoded), bytes_of_buf(&again)));
+    again.len = 0;
+    make_choices(&choices, 0, 0);
+    ck_ok(pcr_choices_append(&choices, &again));
+    ck_assert_uint_eq(again.len, 0);
+}
+END_TEST
+
+START_TEST(long_choices)
+{
+    CLEANUP(buf_free) struct buf encoded = {0};
+    struct pcr_choices choices;
+    make_choices(&choices, 0, PCR_CHOICES_MAX + 1);
+    ck_err(pcr_choices_append(&choices, &encoded), ERR_TOO_LARGE);
+    make_choices(&choices, 0, PCR_CHOICES_MAX);
+    choices.count[1] = PCR_CHOICES_MAX;
+    memcpy(choices.value[1], choices.value[0], sizeof choices.value[0]);
+    ck_ok(pcr_choices_append(&choices, &encoded));
+    ck_assert(pcr_choices_valid(bytes_of_buf(&encoded)));
+    choices.count[2] = 1;
+    choices.value[2][0][0] = 1;
+    ck_err(pcr_choices_append(&choices, &encoded), ERR_TOO_LARGE);
+    /* Nor is it read, one PCR behind the 64 values. */
+    ck_assert_uint_eq(encoded.ptr[0], 0xa2);
+    encoded.ptr[0] = 0xa3;
+    ck_ok(buf_append(&encoded, bytes_of("\x12\x81\x58\x30", 4)));
+    ck_ok(buf_append(&encoded, bytes_of(ones, sizeof ones)));
+    ck_assert(!pcr_choices_valid(bytes_of_buf(&encoded)));
+}
+END_TEST
+
+START_TEST(wrong_choices_twice)
+{
+    CLEANUP(buf_free) struct buf encoded = {0};
+    struct pcr_choices choices;
+    make_choices(&choices, 0, 2);
+    ck_ok(pcr_choices_append(&choices, &encoded));
+    ck_assert_uint_eq(encoded.len, 3 + 2 * (2 + ATTDOC_PCR_LEN));
+    memcpy(encoded.ptr + 3 + 2 + ATTDOC_PCR_LEN + 2, encoded.ptr + 3 + 2, ATTDOC_PCR_LEN);
+    ck_assert(!pcr_choices_valid(bytes_of_buf(&encoded)));
+}
+END_TEST
+
+/* One value of PCR16 and one of PCR17, as bytes to change. */
+#define CHOICES_16 2                            /* a2 10 81 58 30 ... */
+#define CHOICES_17 (1 + 2 + 2 + ATTDOC_PCR_LEN) /* 11 81 58 30 ... */
+static void choices_bytes(struct buf *out)
+{
+    struct pcr_choices choices = {.count = {1, 1}};
+    memcpy(choices.value[0][0], ones, sizeof ones);
+    memcpy(choices.value[1][0], ones, sizeof ones);
+    out->len = 0;
+    ck_ok(pcr_choices_append(&choices, out));
+    ck_assert_uint_eq(out->ptr[1], 16);
+    ck_assert_uint_eq(out->ptr[CHOICES_17], 17);
+}
+
+static void choices_refused(struct buf *encoded, size_t at, uint8_t byte)
+{
+    choices_bytes(encoded);
+    ck_assert_uint_ne(encoded->ptr[at], byte);
+    ck_assert(pcr_choices_valid(bytes_of_buf(encoded)));
+    encoded->ptr[at] = byte;
+    ck_assert(!pcr_choices_valid(bytes_of_buf(encoded)));
+}
+
+START_TEST(junk_choices)
+{
+    CLEANUP(buf_free) struct buf encoded = {0};
+    static const uint8_t *const no_pcrs[ATTDOC_PCR_COUNT];
+    choices_refused(&encoded, 0, 0xa1);            /* bytes follow */
+    choices_refused(&encoded, 0, 0xa3);            /* one is missing */
+    choices_refused(&encoded, 1, 15);              /* not the enclave's own */
+    choices_refused(&encoded, CHOICES_17, 16);     /* twice */
+    choices_refused(&encoded, CHOICES_16, 0x80);   /* no value */
+    choices_refused(&encoded, CHOICES_16, 0x82);   /* one is missing */
+    choices_refused(&encoded, CHOICES_16 + 2, 47); /* a PCR has 48 bytes */
+    choices_bytes(&encoded);
+    memset(encoded.ptr + CHOICES_16 + 3, 0, ATTDOC_PCR_LEN);
+    ck_assert(!pcr_choices_valid(bytes_of_buf(&encoded)));
+    for (size_t len = 0; len < encoded.len; len++)
+        ck_assert(!pcr_choices_valid(bytes_of(encoded.ptr, len)));
+    /* What cannot be read matches nothing. */
+    ck_assert(!pcr_choices_match(bytes_of("\xa0", 1), no_pcrs));
+    ck_assert(!pcr_choices_match(bytes_of("", 0), no_pcrs));
+}
+END_TEST
+
 UNIT_MAIN("policy_maps", valid_labels_sorted, wrong_labels, long_labels, valid_pcr_set,
-          junk_pcr_set, long_pcr_set, no_pcr_set)
+          junk_pcr_set, long_pcr_set, no_pcr_set, valid_choices, long_choices, wrong_choices_twice,
+          junk_choices)

@@ -209,8 +209,9 @@ START_TEST(valid_state_names)
     ck_assert_str_eq(measurement_state_name(MEASUREMENT_ACTIVE), "active");
     ck_assert_str_eq(measurement_state_name(MEASUREMENT_DEPRECATED), "deprecated");
     ck_assert_str_eq(measurement_state_name(MEASUREMENT_REVOKED), "revoked");
+    ck_assert_str_eq(measurement_state_name(MEASUREMENT_DISCARDED), "discarded");
     ck_assert_str_eq(measurement_state_name((enum measurement_state)0), "unknown");
-    ck_assert_str_eq(measurement_state_name((enum measurement_state)5), "unknown");
+    ck_assert_str_eq(measurement_state_name((enum measurement_state)6), "unknown");
 }
 END_TEST
 

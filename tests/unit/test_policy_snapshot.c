@@ -248,6 +248,112 @@ START_TEST(wrong_measurement_replacement)
 }
 END_TEST
 
+/* Only a draft is discarded, and for good. */
+START_TEST(wrong_discarding)
+{
+    static const enum measurement_state others[] = {MEASUREMENT_ACTIVE, MEASUREMENT_DEPRECATED,
+                                                    MEASUREMENT_REVOKED};
+    CLEANUP(world_free) struct world w = {0};
+    load_world(&w);
+    struct policy_measurement *m = &w.measurement;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        m->state = others[i];
+        PUT(&w, measurement, 1, m);
+        m->state = MEASUREMENT_DISCARDED;
+        REFUSE(&w, measurement, 1, m);
+    }
+    w.pcrs = code_of_seed(2);
+    SET_TEXT(m->version, "2");
+    m->state = MEASUREMENT_DRAFT;
+    world_put_measurement(&w, 2);
+    m->state = MEASUREMENT_DISCARDED;
+    PUT(&w, measurement, 2, m);
+    PUT(&w, measurement, 2, m);
+    for (unsigned state = MEASUREMENT_DRAFT; state < MEASUREMENT_DISCARDED; state++) {
+        m->state = state;
+        REFUSE(&w, measurement, 2, m);
+    }
+}
+END_TEST
+
+/* Its values are free, its name is not; others of its code are found as before, whichever of
+ * the chain it is, and so it is after a restart. */
+static void discard_one_of_three(uint64_t gone, bool debug)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    PUT(&w, image, 1, &w.image);
+    struct policy_measurement *m = &w.measurement;
+    m->debug = debug;
+    for (uint64_t id = 1; id <= 3; id++) {
+        w.pcrs = debug ? (struct pcr_set){0} : code_of_seed(1);
+        set_pcr(&w.pcrs, 3, ones);
+        w.pcrs.value[3][0] = (uint8_t)id;
+        snprintf(m->version, sizeof m->version, "%u", (unsigned)id);
+        m->state = MEASUREMENT_DRAFT;
+        world_put_measurement(&w, id);
+        if (id != gone)
+            continue;
+        ck_assert_uint_eq(policy_find_same_values(w.policy, m), id);
+    }
+    w.pcrs.value[3][0] = (uint8_t)gone;
+    snprintf(m->version, sizeof m->version, "%u", (unsigned)gone);
+    m->state = MEASUREMENT_DISCARDED;
+    world_put_measurement(&w, gone);
+    ck_assert_uint_eq(policy_find_measurement(w.policy, 1, m->version), gone);
+    ck_assert_uint_eq(policy_find_same_values(w.policy, m), 0);
+    if (debug)
+        mkdoc_fields_debug(&w.fields);
+    CLEANUP(verified_doc_freep) struct verified_doc *doc = world_document(&w);
+    struct policy_facts facts;
+    policy_facts_of(doc, bytes_of("", 0), &facts);
+    uint64_t left = 6 - gone; /* of 1 + 2 + 3 */
+    size_t count = 0;
+    for (uint64_t id = policy_first_of_code(w.policy, &facts); id != 0;
+         id = policy_next_of_code(w.policy, id), count++)
+        left -= id;
+    ck_assert_uint_eq(count, 2);
+    ck_assert_uint_eq(left, 0);
+    REFUSE(&w, measurement, 4, m); /* the name */
+    SET_TEXT(m->version, "4");
+    m->state = MEASUREMENT_ACTIVE;
+    world_put_measurement(&w, 4);
+    ck_assert_uint_eq(policy_find_same_values(w.policy, m), 4);
+    ck_assert_uint_eq(policy_first_of_code(w.policy, &facts), 4);
+}
+
+START_TEST(valid_discarded)
+{
+    for (uint64_t gone = 1; gone <= 3; gone++) {
+        discard_one_of_three(gone, false);
+        discard_one_of_three(gone, true);
+    }
+}
+END_TEST
+
+/* As rows come from the file: discarded already. */
+START_TEST(valid_discarded_at_start)
+{
+    CLEANUP(world_free) struct world w = {0};
+    world_begin(&w);
+    PUT(&w, image, 1, &w.image);
+    w.measurement.state = MEASUREMENT_DISCARDED;
+    world_put_measurement(&w, 1);
+    SET_TEXT(w.measurement.version, "2");
+    world_put_measurement(&w, 2);
+    w.measurement.state = MEASUREMENT_ACTIVE;
+    SET_TEXT(w.measurement.version, "3");
+    world_put_measurement(&w, 3);
+    CLEANUP(verified_doc_freep) struct verified_doc *doc = world_document(&w);
+    struct policy_facts facts;
+    policy_facts_of(doc, bytes_of("", 0), &facts);
+    ck_assert_uint_eq(policy_first_of_code(w.policy, &facts), 3);
+    ck_assert_uint_eq(policy_next_of_code(w.policy, 3), 0);
+    ck_assert_uint_eq(policy_find_same_values(w.policy, &w.measurement), 3);
+    ck_assert_uint_eq(policy_find_measurement(w.policy, 1, "2"), 2);
+}
+END_TEST
+
 /* What was destroyed stays destroyed, and the current version never falls. */
 START_TEST(wrong_secret_replacement)
 {
@@ -333,6 +439,15 @@ START_TEST(wrong_reference)
     w.measurement.image_id = 3;
     w.measurement.root[0] ^= 1;
     REFUSE(&w, measurement, 2, &w.measurement);
+    w.grant.measurement_id = 0;
+    make_signer_grant(&w);
+    w.grant.registered = true;
+    w.grant.registered_image_id = 3;
+    REFUSE(&w, grant, 3, &w.grant);
+    w.grant.registered_image_id = 2;
+    PUT(&w, grant, 3, &w.grant);
+    w.grant.registered_image_id = 1;
+    REFUSE(&w, grant, 3, &w.grant);
 }
 END_TEST
 
@@ -454,6 +569,6 @@ END_TEST
 
 UNIT_MAIN("policy_snapshot", valid_find_by_name, valid_longest_name, valid_find_token,
           valid_find_measurement, valid_find_same_values, valid_find_own_key, no_row, valid_replace,
-          wrong_replacement, wrong_measurement_replacement, wrong_secret_replacement, wrong_id,
-          wrong_duplicate, wrong_reference, junk_columns, valid_many, valid_decision_among_many,
-          valid_debug_chain)
+          wrong_replacement, wrong_measurement_replacement, wrong_discarding, valid_discarded,
+          valid_discarded_at_start, wrong_secret_replacement, wrong_id, wrong_duplicate,
+          wrong_reference, junk_columns, valid_many, valid_decision_among_many, valid_debug_chain)

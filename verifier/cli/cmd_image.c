@@ -11,6 +11,7 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
         {"DRAFT", "measurements.draft"},
         {"DEPRECATED", "measurements.deprecated"},
         {"REVOKED", "measurements.revoked"},
+        {"DISCARDED", "measurements.discarded"},
         {"CREATED", "created"},
     };
     CLEANUP(api_free) struct api api = {0};

@@ -184,12 +184,32 @@ static enum err print_result(const struct cli_args *args, const json_t *answer)
     return ERR_OK;
 }
 
-static enum err print_one(const json_t *m)
+/* What its state means, where it does not simply count. */
+static const char *note_of(const json_t *m)
+{
+    static const struct {
+        const char *state;
+        const char *note;
+    } notes[] = {
+        {"draft", "matches nothing yet"},
+        {"deprecated", "still releases, with a warning"},
+        {"revoked", "refused, whatever else matches"},
+        {"discarded", "taken back; its values are free"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
+        if (strcmp(show_text(m, "state"), notes[i].state) == 0)
+            return notes[i].note;
+    }
+    return "";
+}
+
+static enum err print_one(json_t *m)
 {
     static const struct show_column columns[] = {
         {"image", "image"},
         {"version", "version"},
         {"state", "state"},
+        {"note", "note"},
         {"kind", "kind"},
         {"debug", "debug"},
         {"not before", "not_before"},
@@ -201,6 +221,8 @@ static enum err print_one(const json_t *m)
     };
     const char *index;
     const json_t *value;
+    if (note_of(m)[0] != '\0')
+        TRY(api_set(m, "note", json_string(note_of(m))));
     TRY(show_object(m, columns, ARRAY_LEN(columns)));
     json_object_foreach(json_object_get(m, "pcrs"), index, value)
     {
@@ -231,7 +253,7 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
 {
     static const struct show_column columns[] = {
         {"IMAGE", "image"}, {"VERSION", "version"}, {"STATE", "state"}, {"DEBUG", "debug"},
-        {"KIND", "kind"},   {"CREATED", "created"}, {"PCR0", "pcrs.0"},
+        {"KIND", "kind"},   {"CREATED", "created"}, {"PCR0", "pcrs.0"}, {"NOTE", "note"},
     };
     CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
@@ -242,6 +264,10 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
     TRY(api_list(&api, PATH_LIST, params, "after", "measurements", &rows, fault));
     if (cli_args_has(args, "json"))
         return cli_print_json(rows);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        json_t *m = json_array_get(rows, i);
+        TRY(api_set(m, "note", json_string(note_of(m))));
+    }
     return show_table(rows, columns, ARRAY_LEN(columns));
 }
 
@@ -253,7 +279,7 @@ static enum err show_run(const struct cli_args *args, struct fault *fault)
     TRY(set_build(params, args, fault));
     TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
     TRY(api_call(&api, "GET", PATH_SHOW, params, &answer, fault));
-    const json_t *m = json_object_get(answer, "measurement");
+    json_t *m = json_object_get(answer, "measurement");
     return cli_args_has(args, "json") ? cli_print_json(m) : print_one(m);
 }
 
@@ -284,6 +310,11 @@ static enum err revoke_run(const struct cli_args *args, struct fault *fault)
     return change_state(args, PATH_LIST "/revoke", fault);
 }
 
+static enum err discard_run(const struct cli_args *args, struct fault *fault)
+{
+    return change_state(args, PATH_LIST "/discard", fault);
+}
+
 static const struct cli_option add_options[] = {
     {.name = "from",
      .arg = "FILE|-",
@@ -308,7 +339,9 @@ static const struct cli_option add_options[] = {
 
 static const struct cli_option list_options[] = {
     {.name = "image", .arg = "IMAGE", .help = "of this image only"},
-    {.name = "in-state", .arg = "STATE", .help = "draft, active, deprecated or revoked"},
+    {.name = "in-state",
+     .arg = "STATE",
+     .help = "draft, active, deprecated, revoked or discarded (which are not listed otherwise)"},
     API_OPTIONS};
 
 static const struct cli_option show_options[] = {API_OPTIONS};
@@ -376,4 +409,17 @@ const struct cli_command cmd_measurement_revoke = {
     .operands_min = 1,
     .operands_max = 1,
     .run = revoke_run,
+};
+
+const struct cli_command cmd_measurement_discard = {
+    .name = "measurement discard",
+    .operands = "IMAGE@VERSION",
+    .summary = "take a draft back, and free its values",
+    .details =
+        "Takes a draft back for good. Unlike a revoked measurement it denies nothing, and its\n"
+        "values may be registered again, under another version.",
+    .options = state_options,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = discard_run,
 };

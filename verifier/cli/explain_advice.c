@@ -164,6 +164,8 @@ static const struct {
     {"grant_window", advise_narrow},
     {"grant_build", advise_narrow},
     {"grant_pcr", advise_narrow},
+    {"grant_registered", advise_register},
+    {"grant_accepted", advise_narrow},
     {"grant_region", advise_narrow},
     {"grant_application", advise_narrow},
     {"over_quota", advise_narrow},

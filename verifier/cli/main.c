@@ -16,6 +16,7 @@ static const struct cli_command *const commands[] = {
     &cmd_measurement_activate,
     &cmd_measurement_deprecate,
     &cmd_measurement_revoke,
+    &cmd_measurement_discard,
     &cmd_image_list,
     &cmd_secret_put,
     &cmd_secret_list,

@@ -11,6 +11,7 @@
 
 #define PCR_OF_CERTIFICATE_MAX 65536
 #define PCR_OF_EXTENSION_MAX   (1024 * 1024)
+#define PCR_OF_EXTENSION_FIRST 16 /* the lower ones are the hypervisor's */
 
 /* PCR3, by the ARN of the IAM role that the parent instance has:
  * arn:PARTITION:iam::ACCOUNT:role/PATH/NAME.  ERR_USAGE says what it is instead. */

@@ -26,6 +26,8 @@ const char *policy_reason_name(enum policy_reason reason)
         [REASON_GRANT_REGION] = "grant_region",
         [REASON_GRANT_APPLICATION] = "grant_application",
         [REASON_OVER_QUOTA] = "over_quota",
+        [REASON_GRANT_REGISTERED] = "grant_registered",
+        [REASON_GRANT_ACCEPTED] = "grant_accepted",
     };
     _Static_assert(ARRAY_LEN(names) == REASON_COUNT, "every reason has a name");
     return (unsigned)reason < REASON_COUNT ? names[reason] : "unknown";
@@ -36,6 +38,12 @@ const char *policy_reason_name(enum policy_reason reason)
 static bool is_signer_grant(const struct policy_grant *grant)
 {
     return grant->image_id == 0;
+}
+
+/* A signer alone vouches for whatever was signed, unless the grant says otherwise. */
+bool candidate_needs_measurement(const struct policy_grant *grant)
+{
+    return !is_signer_grant(grant) || grant->registered;
 }
 
 /* Both ends are inside. */
@@ -112,6 +120,13 @@ static bool image_measured(const struct candidate *c)
            (c->measurement != NULL && c->measurement->image_id == c->grant->image_id);
 }
 
+static bool signed_build_measured(const struct candidate *c)
+{
+    return !c->grant->registered ||
+           (c->measurement != NULL && (c->grant->registered_image_id == 0 ||
+                                       c->measurement->image_id == c->grant->registered_image_id));
+}
+
 static bool build_matches(const struct candidate *c)
 {
     return c->grant->measurement_id == 0 || c->grant->measurement_id == c->measurement_id;
@@ -119,13 +134,13 @@ static bool build_matches(const struct candidate *c)
 
 static bool measurement_counts(const struct candidate *c)
 {
-    return is_signer_grant(c->grant) || c->measurement->state == MEASUREMENT_ACTIVE ||
+    return !candidate_needs_measurement(c->grant) || c->measurement->state == MEASUREMENT_ACTIVE ||
            c->measurement->state == MEASUREMENT_DEPRECATED;
 }
 
 static bool measurement_in_window(const struct candidate *c)
 {
-    return is_signer_grant(c->grant) ||
+    return !candidate_needs_measurement(c->grant) ||
            within(c->now_ms, c->measurement->not_before_ms, c->measurement->not_after_ms);
 }
 
@@ -137,6 +152,14 @@ static bool grant_in_window(const struct candidate *c)
 static bool grant_pcrs_match(const struct candidate *c)
 {
     return has_required_pcrs(c, c->grant->pcr.present);
+}
+
+/* What the enclave itself extended; a TPM's PCRs of these numbers are other things. */
+static bool grant_choices_match(const struct candidate *c)
+{
+    const struct bytes accepted = bytes_of_buf(&c->grant->accepted);
+    return accepted.len == 0 ||
+           (c->facts->kind == ATTDOC_ENCLAVE && pcr_choices_match(accepted, c->facts->pcr));
 }
 
 static bool region_matches(const struct candidate *c)
@@ -196,11 +219,13 @@ static const struct check {
     CHECK(REASON_NOT_GRANTED, grant_exists),
     CHECK(REASON_GRANT_PCR, signer_matches),
     CHECK(REASON_NO_MEASUREMENT, image_measured),
+    CHECK(REASON_GRANT_REGISTERED, signed_build_measured),
     CHECK(REASON_GRANT_BUILD, build_matches),
     CHECK(REASON_MEASUREMENT_STATE, measurement_counts),
     CHECK(REASON_MEASUREMENT_WINDOW, measurement_in_window),
     CHECK(REASON_GRANT_WINDOW, grant_in_window),
     CHECK(REASON_GRANT_PCR, grant_pcrs_match),
+    CHECK(REASON_GRANT_ACCEPTED, grant_choices_match),
     CHECK(REASON_GRANT_REGION, region_matches),
     CHECK(REASON_GRANT_APPLICATION, application_matches),
     CHECK(REASON_VERSION_NOT_GRANTED, version_granted),

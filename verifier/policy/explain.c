@@ -27,6 +27,10 @@ const char *policy_reason_sentence(enum policy_reason reason)
         [REASON_GRANT_PCR] = "the grant demands another role, instance or signer",
         [REASON_GRANT_REGION] = "the grant demands another region",
         [REASON_GRANT_APPLICATION] = "the grant demands other application bytes",
+        [REASON_GRANT_REGISTERED] =
+            "the grant demands a registered build, and the document matches none",
+        [REASON_GRANT_ACCEPTED] =
+            "a PCR that the enclave extends has no value that the grant accepts",
         [REASON_OVER_QUOTA] = "as many enclaves as the grant allows have had it",
     };
     _Static_assert(ARRAY_LEN(sentences) == REASON_COUNT, "every reason has a sentence");

@@ -12,10 +12,9 @@
 const char *measurement_state_name(enum measurement_state state)
 {
     static const char *const names[] = {
-        [MEASUREMENT_DRAFT] = "draft",
-        [MEASUREMENT_ACTIVE] = "active",
-        [MEASUREMENT_DEPRECATED] = "deprecated",
-        [MEASUREMENT_REVOKED] = "revoked",
+        [MEASUREMENT_DRAFT] = "draft",           [MEASUREMENT_ACTIVE] = "active",
+        [MEASUREMENT_DEPRECATED] = "deprecated", [MEASUREMENT_REVOKED] = "revoked",
+        [MEASUREMENT_DISCARDED] = "discarded",
     };
     return (unsigned)state < ARRAY_LEN(names) && names[state] != NULL ? names[state] : "unknown";
 }
@@ -114,7 +113,7 @@ bool policy_measurement_compare(const struct policy_measurement *m,
 {
     const uint32_t never_zero = m->kind == ATTDOC_NITROTPM ? PCR_BITS_NITROTPM : NEVER_ZERO_ENCLAVE;
     *different = 0;
-    if (m->kind != facts->kind || m->debug != facts->debug ||
+    if (m->state == MEASUREMENT_DISCARDED || m->kind != facts->kind || m->debug != facts->debug ||
         CRYPTO_memcmp(m->root, facts->root_sha256, sizeof m->root) != 0 ||
         pcr_set_parse(bytes_of_buf(&m->pcrs), values) != ERR_OK)
         return false;

@@ -71,11 +71,32 @@ struct pcr_set {
 MUST_CHECK enum err pcr_set_append(const struct pcr_set *set, struct buf *out);
 MUST_CHECK enum err pcr_set_parse(struct bytes encoded, struct pcr_set *out);
 
+/* A few PCRs, each with the values that it may have: deterministic CBOR, a map of 1 to 16
+ * indexes 16..31 -> array of 1 to PCR_CHOICES_MAX values of 48 bytes, ascending, none of them
+ * zero.  All values together are PCR_CHOICES_ALL at most: an audit record holds them.  What the
+ * hypervisor extends has one value at a time; these are the enclave's own. */
+#define PCR_CHOICES_FIRST 16
+#define PCR_CHOICES_MAX   32
+#define PCR_CHOICES_ALL   64
+struct pcr_choices {
+    size_t count[ATTDOC_PCR_COUNT - PCR_CHOICES_FIRST]; /* of PCR 16 + i */
+    uint8_t value[ATTDOC_PCR_COUNT - PCR_CHOICES_FIRST][PCR_CHOICES_MAX][ATTDOC_PCR_LEN];
+};
+/* In whatever order they were added, each once in the result.  Nothing is appended where there
+ * is none.  ERR_TOO_LARGE for more than there may be. */
+MUST_CHECK enum err pcr_choices_append(const struct pcr_choices *choices, struct buf *out);
+/* Back, strict: ERR_STORE_TAMPERED, and `out` is then worth nothing. */
+MUST_CHECK enum err pcr_choices_parse(struct bytes encoded, struct pcr_choices *out);
+bool pcr_choices_valid(struct bytes encoded);
+/* Whether each of these PCRs has one of its values: absent (NULL) never matches. */
+bool pcr_choices_match(struct bytes encoded, const uint8_t *const pcr[static ATTDOC_PCR_COUNT]);
+
 enum measurement_state {
     MEASUREMENT_DRAFT = 1,
     MEASUREMENT_ACTIVE = 2,
     MEASUREMENT_DEPRECATED = 3, /* releases, and warns */
     MEASUREMENT_REVOKED = 4,    /* final; denies whatever else matches */
+    MEASUREMENT_DISCARDED = 5,  /* final; a draft taken back: neither matches nor denies */
 };
 const char *measurement_state_name(enum measurement_state state);
 
@@ -118,7 +139,10 @@ struct policy_grant {
     uint64_t image_id;       /* 0: a signer grant */
     uint64_t measurement_id; /* 0: every usable measurement of the image */
     struct pcr_set pcr;      /* required: 8 and 1 (signer), 3 (role), 4 (instance) */
-    char region[32];         /* "": any */
+    bool registered;         /* a signer grant: a measurement that counts must match as well ... */
+    uint64_t registered_image_id; /* ... of this image; 0: of any */
+    struct buf accepted;          /* as pcr_choices_append makes it; empty: none */
+    char region[32];              /* "": any */
     bool has_application;
     struct buf application; /* user_data's application bytes, exactly */
     size_t version_count;   /* older versions that it names; append sorts them */
@@ -166,7 +190,7 @@ struct policy_own_key {
  * for a row that names one that does not exist, takes another row's name or values, or
  * changes what it is found by: names, hashes, versions, whose it is; a measurement's
  * values; what was revoked stays revoked, what was destroyed stays destroyed, and a
- * secret's current version never falls. */
+ * secret's current version never falls.  Only a draft is discarded, and stays so. */
 struct policy;
 #define X(T)                                                                                    \
     MUST_CHECK enum err policy_##T##_append(const struct policy_##T *row, struct buf *columns); \
@@ -191,7 +215,8 @@ uint64_t policy_find_image(const struct policy *policy, const char *name);
 uint64_t policy_find_secret(const struct policy *policy, const char *name);
 uint64_t policy_find_measurement(const struct policy *policy, uint64_t image_id,
                                  const char *version);
-/* The measurement of exactly these values: the same kind, debug, root and PCRs. */
+/* The measurement of exactly these values: the same kind, debug, root and PCRs; never a
+ * discarded one. */
 uint64_t policy_find_same_values(const struct policy *policy, const struct policy_measurement *m);
 uint64_t policy_find_secret_version(const struct policy *policy, uint64_t secret_id,
                                     uint32_t version);
@@ -228,7 +253,9 @@ enum policy_reason {
     REASON_GRANT_PCR,   /* role, instance or signer differ */
     REASON_GRANT_REGION,
     REASON_GRANT_APPLICATION,
-    REASON_OVER_QUOTA, /* found out by the store's transaction */
+    REASON_OVER_QUOTA,       /* found out by the store's transaction */
+    REASON_GRANT_REGISTERED, /* a signer's build that is not registered, and must be */
+    REASON_GRANT_ACCEPTED,   /* a PCR that the enclave extends has none of the accepted values */
     REASON_COUNT
 };
 const char *policy_reason_name(enum policy_reason reason); /* "not_granted" */

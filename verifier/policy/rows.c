@@ -11,6 +11,7 @@
 #define OWN_KEY_MAX       65536
 #define PCRS_MAX          4096
 #define LABELS_LEN_MAX    131072
+#define ACCEPTED_MAX      4096
 
 #define FIELD(T, member)                           \
     .offset = offsetof(struct policy_##T, member), \
@@ -110,7 +111,7 @@ static const struct column measurement_columns[] = {
     UINT(measurement, debug, 0, 1),
     BUF(measurement, pcrs, row_buf, 1, PCRS_MAX),
     FIXED(measurement, root),
-    UINT(measurement, state, MEASUREMENT_DRAFT, MEASUREMENT_REVOKED),
+    UINT(measurement, state, MEASUREMENT_DRAFT, MEASUREMENT_DISCARDED),
     OPTIONAL_UINT(measurement, not_before_ms),
     OPTIONAL_UINT(measurement, not_after_ms),
     {.form = &labels_form,
@@ -296,15 +297,30 @@ static const struct column grant_columns[] = {
     OPTIONAL_UINT(grant, not_after_ms),
     STATE(grant),
     TIME(grant, created_ms),
+    {.form = &row_optional_uint, FIELD(grant, registered), .min = 1, .max = 1, .later = true},
+    {.form = &row_optional_uint,
+     FIELD(grant, registered_image_id),
+     .min = 1,
+     .max = ROW_INTEGER_MAX,
+     .later = true},
+    {.form = &row_optional_buf,
+     FIELD(grant, accepted),
+     .min = 1,
+     .max = ACCEPTED_MAX,
+     .valid = pcr_choices_valid,
+     .later = true},
 };
 
-/* To an image, maybe narrowed to a build of it; or to a signer, by PCR8 and PCR1. */
+/* To an image, maybe narrowed to a build of it; or to a signer, by PCR8 and PCR1, maybe only
+ * where the build is registered. */
 static bool grant_consistent(const void *row)
 {
     const struct policy_grant *grant = row;
     const uint32_t signer = grant->pcr.present & PCR_BITS_SIGNER;
     if (grant->image_id != 0)
-        return signer == 0;
+        return signer == 0 && !grant->registered && grant->registered_image_id == 0;
+    if (grant->registered_image_id != 0 && !grant->registered)
+        return false;
     return signer == PCR_BITS_SIGNER && grant->measurement_id == 0;
 }
 SHAPE(grant, grant_consistent);

@@ -4,9 +4,11 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
+#include "code_index.h"
+
 /* Trees are libc's (tsearch: balanced in glibc and musl).  Their nodes point at rows, rows
- * stand still, and what a row is found by never changes: so replacing a row touches no
- * tree and cannot fail half-way. */
+ * stand still, and what a row is found by never changes: so replacing a row adds to no tree and
+ * cannot fail half-way.  At most it leaves one for good. */
 
 #define INDEXES_MAX 2
 
@@ -18,15 +20,19 @@ struct table_rules {
     enum err (*parse)(struct bytes columns, void *row);
     void (*release)(void *row);
     compare_fn *index[INDEXES_MAX]; /* each a unique key; NULL where there is none */
+    /* Whether the row is in the chains and in all indexes but the first; NULL: always.  One
+     * that has left never comes back (`same`). */
+    bool (*counts)(const void *row);
     bool (*refers)(const struct policy *policy, const void *row); /* to what exists */
     bool (*same)(const void *old_row, const void *new_row);       /* what else never changes */
     enum err (*link)(struct policy *policy, uint64_t id);         /* into the chains */
+    void (*unlink)(struct policy *policy, uint64_t id);           /* and out of them */
 };
 
 struct slot {
     const struct table_rules *rules;
     uint64_t id;
-    uint64_t next;  /* a grant: of the same secret; a measurement: of the same code */
+    uint64_t next;  /* a grant: of the same secret */
     uint64_t first; /* a secret: its newest grant */
     alignas(max_align_t) unsigned char row[];
 };
@@ -42,18 +48,9 @@ struct table {
 enum table_name { POLICY_TABLES(X) TABLE_COUNT };
 #undef X
 
-/* What a document proves of the code it runs, and the measurements that say so. */
-#define CODE_PCRS 3
-struct code {
-    enum attdoc_kind kind;
-    uint8_t value[CODE_PCRS][ATTDOC_PCR_LEN];
-    uint64_t first;
-};
-
 struct policy {
     struct table table[TABLE_COUNT];
-    void *codes;          /* tree of struct code */
-    uint64_t first_debug; /* debug measurements name no code: chained by themselves */
+    struct code_index codes;
 };
 
 static struct slot *slot_of(const void *row)
@@ -140,14 +137,6 @@ static int by_key_version(const void *a, const void *b)
     return kind != 0 ? kind : compare_numbers(x->version, y->version);
 }
 
-static int by_code(const void *a, const void *b)
-{
-    const struct code *x = a;
-    const struct code *y = b;
-    const int kind = compare_numbers(x->kind, y->kind);
-    return kind != 0 ? kind : memcmp(x->value, y->value, sizeof x->value);
-}
-
 /* --- What a row refers to, and what of it never changes --- */
 
 static bool token_refers(const struct policy *policy, const void *row)
@@ -174,6 +163,8 @@ static bool grant_refers(const struct policy *policy, const void *row)
     const struct policy_measurement *m = policy_measurement_get(policy, grant->measurement_id);
     return policy_secret_get(policy, grant->secret_id) != NULL &&
            (grant->image_id == 0 || policy_image_get(policy, grant->image_id) != NULL) &&
+           (grant->registered_image_id == 0 ||
+            policy_image_get(policy, grant->registered_image_id) != NULL) &&
            (grant->measurement_id == 0 || (m != NULL && m->image_id == grant->image_id));
 }
 
@@ -189,14 +180,23 @@ static bool grant_same(const void *old_row, const void *new_row)
     const struct policy_grant *before = old_row;
     const struct policy_grant *after = new_row;
     return before->secret_id == after->secret_id && before->image_id == after->image_id &&
-           before->measurement_id == after->measurement_id;
+           before->measurement_id == after->measurement_id &&
+           before->registered_image_id == after->registered_image_id;
 }
 
 static bool measurement_same(const void *old_row, const void *new_row)
 {
     const struct policy_measurement *before = old_row;
     const struct policy_measurement *after = new_row;
-    return before->state != MEASUREMENT_REVOKED || after->state == MEASUREMENT_REVOKED;
+    if (before->state == MEASUREMENT_REVOKED || before->state == MEASUREMENT_DISCARDED)
+        return after->state == before->state;
+    return after->state != MEASUREMENT_DISCARDED || before->state == MEASUREMENT_DRAFT;
+}
+
+static bool measurement_counts(const void *row)
+{
+    const struct policy_measurement *m = row;
+    return m->state != MEASUREMENT_DISCARDED;
 }
 
 /* What was destroyed stays destroyed, and no older value becomes the one released. */
@@ -225,46 +225,14 @@ static enum err link_grant(struct policy *policy, uint64_t id)
     return ERR_OK;
 }
 
-/* Which PCRs say what code runs. */
-static const unsigned *code_pcrs(enum attdoc_kind kind, size_t *count)
-{
-    static const unsigned enclave[CODE_PCRS] = {0, 1, 2};
-    static const unsigned nitrotpm[] = {4, 7};
-    *count = kind == ATTDOC_NITROTPM ? ARRAY_LEN(nitrotpm) : ARRAY_LEN(enclave);
-    return kind == ATTDOC_NITROTPM ? nitrotpm : enclave;
-}
-
-static enum err link_debug(struct policy *policy, struct slot *slot)
-{
-    slot->next = policy->first_debug;
-    policy->first_debug = slot->id;
-    return ERR_OK;
-}
-
 static enum err link_measurement(struct policy *policy, uint64_t id)
 {
-    const struct policy_measurement *m = policy_measurement_get(policy, id);
-    struct slot *slot = slot_at(policy, TABLE_measurement, id);
-    struct pcr_set pcrs;
-    size_t count;
-    const unsigned *pcr = code_pcrs(m->kind, &count);
-    if (m->debug)
-        return link_debug(policy, slot);
-    TRY(pcr_set_parse(bytes_of_buf(&m->pcrs), &pcrs)); /* holds them: rows.c */
-    struct code *code = calloc(1, sizeof *code);
-    if (code == NULL)
-        return ERR_NO_MEMORY;
-    code->kind = m->kind;
-    for (size_t i = 0; i < count; i++)
-        memcpy(code->value[i], pcrs.value[pcr[i]], ATTDOC_PCR_LEN);
-    struct code **node = tsearch(code, &policy->codes, by_code);
-    if (node == NULL || *node != code)
-        free(code);
-    if (node == NULL)
-        return ERR_NO_MEMORY;
-    slot->next = (*node)->first;
-    (*node)->first = id;
-    return ERR_OK;
+    return code_index_add(&policy->codes, id, policy_measurement_get(policy, id));
+}
+
+static void unlink_measurement(struct policy *policy, uint64_t id)
+{
+    code_index_remove(&policy->codes, id, policy_measurement_get(policy, id));
 }
 
 /* --- The tables --- */
@@ -290,8 +258,9 @@ static const struct table_rules rules[TABLE_COUNT] = {
                      .same = token_same},
     [TABLE_image] = {RULES(image), .index = {by_image_name}},
     [TABLE_measurement] = {RULES(measurement), .index = {by_build, by_values},
-                           .refers = measurement_refers, .same = measurement_same,
-                           .link = link_measurement},
+                           .counts = measurement_counts, .refers = measurement_refers,
+                           .same = measurement_same, .link = link_measurement,
+                           .unlink = unlink_measurement},
     [TABLE_secret] = {RULES(secret), .index = {by_secret_name}, .same = secret_same},
     [TABLE_secret_version] = {RULES(secret_version), .index = {by_secret_version},
                               .refers = secret_version_refers, .same = secret_version_same},
@@ -315,20 +284,27 @@ static enum err make_room(struct table *t)
     return ERR_OK;
 }
 
-static void unindex(struct table *t, const struct slot *slot, size_t count)
+static bool counts(const struct table_rules *r, const void *row)
 {
-    for (size_t i = 0; i < count; i++)
+    return r->counts == NULL || r->counts(row);
+}
+
+/* Out of the trees from `first` on, `end` not included. */
+static void unindex(struct table *t, const struct slot *slot, size_t first, size_t end)
+{
+    for (size_t i = first; i < end && slot->rules->index[i] != NULL; i++)
         tdelete(slot->row, &t->tree[i], slot->rules->index[i]);
 }
 
-/* Into every tree or into none. */
+/* Into every tree that it belongs in, or into none. */
 static enum err index_row(struct table *t, const struct slot *slot, size_t *count)
 {
-    for (*count = 0; *count < INDEXES_MAX && slot->rules->index[*count] != NULL; (*count)++) {
+    const size_t end = counts(slot->rules, slot->row) ? INDEXES_MAX : 1;
+    for (*count = 0; *count < end && slot->rules->index[*count] != NULL; (*count)++) {
         void *const *node = tsearch(slot->row, &t->tree[*count], slot->rules->index[*count]);
         if (node != NULL && *node == slot->row)
             continue;
-        unindex(t, slot, *count);
+        unindex(t, slot, 0, *count);
         return node == NULL ? ERR_NO_MEMORY : ERR_STORE_TAMPERED;
     }
     return ERR_OK;
@@ -341,19 +317,29 @@ static enum err insert(struct policy *policy, struct table *t, struct slot **slo
     TRY(make_room(t));
     TRY(index_row(t, *slot, &indexed));
     t->slot[t->count++] = *slot;
-    const enum err err =
-        (*slot)->rules->link == NULL ? ERR_OK : (*slot)->rules->link(policy, (*slot)->id);
+    const struct table_rules *r = (*slot)->rules;
+    const bool linked = r->link != NULL && counts(r, (*slot)->row);
+    const enum err err = linked ? r->link(policy, (*slot)->id) : ERR_OK;
     if (err != ERR_OK) {
         t->count--;
-        unindex(t, *slot, indexed);
+        unindex(t, *slot, 0, indexed);
         return err;
     }
     *slot = NULL;
     return ERR_OK;
 }
 
+/* It keeps its place and its first index alone.  Before the contents change: the old row is what
+ * the trees and chains hold. */
+static void withdraw(struct policy *policy, struct table *t, const struct slot *old)
+{
+    unindex(t, old, 1, INDEXES_MAX);
+    if (old->rules->unlink != NULL)
+        old->rules->unlink(policy, old->id);
+}
+
 /* The contents change places: the old one leaves with the new slot. */
-static enum err replace(struct slot *old, struct slot *slot)
+static enum err replace(struct policy *policy, struct table *t, struct slot *old, struct slot *slot)
 {
     const struct table_rules *r = slot->rules;
     for (size_t i = 0; i < INDEXES_MAX && r->index[i] != NULL; i++) {
@@ -362,6 +348,8 @@ static enum err replace(struct slot *old, struct slot *slot)
     }
     if (r->same != NULL && !r->same(old->row, slot->row))
         return ERR_STORE_TAMPERED;
+    if (counts(r, old->row) && !counts(r, slot->row))
+        withdraw(policy, t, old);
     for (size_t i = 0; i < r->row_size; i++) {
         const unsigned char byte = old->row[i];
         old->row[i] = slot->row[i];
@@ -385,7 +373,7 @@ static enum err load(struct policy *policy, enum table_name name, uint64_t id, s
     TRY(r->parse(columns, slot->row));
     if (r->refers != NULL && !r->refers(policy, slot->row))
         return ERR_STORE_TAMPERED;
-    return id <= t->count ? replace(t->slot[id - 1], slot) : insert(policy, t, &slot);
+    return id <= t->count ? replace(policy, t, t->slot[id - 1], slot) : insert(policy, t, &slot);
 }
 
 #define X(T)                                                                             \
@@ -414,21 +402,17 @@ enum err policy_new(struct policy **out)
     return ERR_OK;
 }
 
-/* Removes one node after the other at the root: tdestroy is GNU's alone.  `what` may be
- * freed by the caller once its node is gone. */
-static void *take_root(void **tree, compare_fn *compare)
+/* Removes one node after the other at the root: tdestroy is GNU's alone. */
+static void take_root(void **tree, compare_fn *compare)
 {
-    void *what = *(void **)*tree;
-    tdelete(what, tree, compare);
-    return what;
+    tdelete(*(void **)*tree, tree, compare);
 }
 
 void policy_free(struct policy *policy)
 {
     if (policy == NULL)
         return;
-    while (policy->codes != NULL)
-        free(take_root(&policy->codes, by_code));
+    code_index_free(&policy->codes);
     for (size_t n = 0; n < TABLE_COUNT; n++) {
         struct table *t = &policy->table[n];
         for (size_t i = 0; i < INDEXES_MAX; i++) {
@@ -514,24 +498,12 @@ uint64_t policy_find_own_key(const struct policy *policy, enum own_key_kind kind
 
 uint64_t policy_first_of_code(const struct policy *policy, const struct policy_facts *facts)
 {
-    struct code probe = {.kind = facts->kind};
-    size_t count;
-    const unsigned *pcr = code_pcrs(facts->kind, &count);
-    if (facts->debug)
-        return policy->first_debug;
-    for (size_t i = 0; i < count; i++) {
-        if (facts->pcr[pcr[i]] == NULL)
-            return 0;
-        memcpy(probe.value[i], facts->pcr[pcr[i]], ATTDOC_PCR_LEN);
-    }
-    struct code *const *node = tfind(&probe, &policy->codes, by_code);
-    return node == NULL ? 0 : (*node)->first;
+    return code_index_first(&policy->codes, facts);
 }
 
 uint64_t policy_next_of_code(const struct policy *policy, uint64_t measurement_id)
 {
-    const struct slot *slot = slot_at(policy, TABLE_measurement, measurement_id);
-    return slot == NULL ? 0 : slot->next;
+    return code_index_next(&policy->codes, measurement_id);
 }
 
 uint64_t policy_first_grant(const struct policy *policy, uint64_t secret_id)

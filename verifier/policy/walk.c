@@ -100,7 +100,7 @@ static void consider_grant(const struct policy *policy, const struct candidate *
 {
     struct candidate c = *base;
     consider(policy, &c, outcome, verdict);
-    for (size_t i = 0; i < matches->count && c.grant->image_id != 0; i++) {
+    for (size_t i = 0; i < matches->count && candidate_needs_measurement(c.grant); i++) {
         c.measurement_id = matches->id[i];
         c.measurement = policy_measurement_get(policy, c.measurement_id);
         consider(policy, &c, outcome, verdict);

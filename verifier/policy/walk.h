@@ -23,6 +23,10 @@ struct candidate {
     enum err *trouble; /* set by a check that could not be made, and so refuses */
 };
 
+/* Whether the grant asks for a measurement that matches: an image's does, a signer's only where
+ * it says so. */
+bool candidate_needs_measurement(const struct policy_grant *grant);
+
 /* How many checks it passes, in order up to the first that it fails; policy_check_count() where
  * it passes all (checks.c). */
 size_t candidate_check(const struct candidate *c);

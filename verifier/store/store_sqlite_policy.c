@@ -86,6 +86,9 @@ const struct sqlite_column sqlite_columns[POLICY_TABLE_COUNT][SQLITE_COLUMNS_MAX
                 {.name = "not_after_ms", .type = COLUMN_INTEGER},
                 {.name = "state", .type = COLUMN_INTEGER},
                 {.name = "created_ms", .type = COLUMN_INTEGER},
+                {.name = "registered", .type = COLUMN_INTEGER, .later = true},
+                {.name = "registered_image_id", .type = COLUMN_INTEGER, .later = true},
+                {.name = "accepted", .type = COLUMN_BLOB, .later = true},
             },
         [POLICY_OWN_KEY] =
             {

@@ -7,7 +7,8 @@
 #include "common/json_reader.h"
 #include "common/log.h"
 
-/* One row per operation: its name, the right it needs, what it takes, what it does. */
+/* One row per operation: its name, the right it needs (of several any one), what it takes, what
+ * it does. */
 struct admin_operation {
     const char *name;
     uint32_t right;
@@ -45,6 +46,10 @@ static const struct admin_operation operations[] = {
      RIGHT_ACTIVATE,
      admin_measurement_revoke,
      {"image", "version", "reason", NULL}},
+    {"measurement.discard",
+     RIGHT_DRAFT | RIGHT_ACTIVATE,
+     admin_measurement_discard,
+     {"image", "version", "reason", NULL}},
     {"sealing-key", RIGHT_CUSTODY, admin_sealing_key, {NULL}},
     {"secret.put-challenge", RIGHT_CUSTODY, admin_put_challenge, {"name", NULL}},
     {"secret.put",
@@ -56,7 +61,8 @@ static const struct admin_operation operations[] = {
      RIGHT_CUSTODY,
      admin_grant_add,
      {"secret", "image", "measurement", "role_pcr3", "instance_pcr4", "signer_pcr8", "signer_pcr1",
-      "region", "application", "versions", "quota", "not_before", "not_after", NULL}},
+      "region", "application", "versions", "quota", "not_before", "not_after", "registered",
+      "accepted", NULL}},
     {"grant.list", RIGHT_VIEW, admin_grant_list, {"secret", "image", "after", "limit", NULL}},
     {"grant.remove", RIGHT_CUSTODY, admin_grant_remove, {"id", NULL}},
     {"audit.list", RIGHT_VIEW, admin_audit_list, {"request", "event", "from", "limit", NULL}},
@@ -113,7 +119,7 @@ static enum err authenticate(struct admin_call *call)
 static enum err authorise(const struct admin_call *call)
 {
     const struct admin_operation *operation = call->operation;
-    if ((call->rights & operation->right) != operation->right)
+    if ((call->rights & operation->right) == 0)
         FAIL(call->fault, ERR_FORBIDDEN, "%s's token does not have the right that %s needs",
              call->person, operation->name);
     return ERR_OK;

@@ -63,7 +63,8 @@ json_t *admin_string(struct bytes utf8);
 admin_fn admin_status, admin_verify;
 admin_fn admin_image_list;
 admin_fn admin_measurement_add, admin_measurement_list, admin_measurement_show,
-    admin_measurement_activate, admin_measurement_deprecate, admin_measurement_revoke;
+    admin_measurement_activate, admin_measurement_deprecate, admin_measurement_revoke,
+    admin_measurement_discard;
 admin_fn admin_sealing_key, admin_put_challenge, admin_secret_put, admin_secret_list;
 admin_fn admin_grant_add, admin_grant_list, admin_grant_remove;
 admin_fn admin_audit_list, admin_audit_export;

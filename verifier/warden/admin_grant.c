@@ -6,6 +6,7 @@
 #include "admin_list.h"
 #include "common/codec.h"
 #include "common/json_reader.h"
+#include "common/pcr_text.h"
 
 /* --- Showing --- */
 
@@ -18,6 +19,28 @@ static enum err set_pcr_condition(json_t *object, const struct policy_grant *g, 
     return admin_set(object, name, admin_hex(bytes_of(g->pcr.value[index], ATTDOC_PCR_LEN)));
 }
 
+static enum err set_accepted(json_t *object, const struct policy_grant *g)
+{
+    struct pcr_choices choices;
+    json_t *accepted = json_object();
+    TRY(admin_set(object, "accepted", accepted));
+    TRY(pcr_choices_parse(bytes_of_buf(&g->accepted), &choices));
+    for (unsigned i = 0; i < ARRAY_LEN(choices.count); i++) {
+        char index[4];
+        if (choices.count[i] == 0)
+            continue;
+        json_t *values = json_array();
+        snprintf(index, sizeof index, "%u", PCR_CHOICES_FIRST + i);
+        TRY(admin_set(accepted, index, values));
+        for (size_t n = 0; n < choices.count[i]; n++) {
+            if (json_array_append_new(
+                    values, admin_hex(bytes_of(choices.value[i][n], ATTDOC_PCR_LEN))) != 0)
+                return ERR_NO_MEMORY;
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err set_conditions(json_t *object, const struct policy_grant *g)
 {
     json_t *versions = json_array();
@@ -28,6 +51,10 @@ static enum err set_conditions(json_t *object, const struct policy_grant *g)
     }
     for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++)
         TRY(set_pcr_condition(object, g, i));
+    if (g->registered)
+        TRY(admin_set(object, "registered", json_true()));
+    if (g->accepted.len != 0)
+        TRY(set_accepted(object, g));
     if (g->region[0] != '\0')
         TRY(admin_set(object, "region", json_string(g->region)));
     if (g->has_application)
@@ -39,6 +66,12 @@ static enum err set_conditions(json_t *object, const struct policy_grant *g)
     if (g->not_after_ms != POLICY_NO_TIME)
         TRY(admin_set(object, "not_after", admin_time(g->not_after_ms)));
     return ERR_OK;
+}
+
+/* To which image; for a signer's grant, of which image the build must be. */
+static uint64_t image_of(const struct policy_grant *g)
+{
+    return g->image_id != 0 ? g->image_id : g->registered_image_id;
 }
 
 /* Which grants are listed, and who asks: how much of a quota is used, the store knows. */
@@ -61,7 +94,7 @@ static enum err show_grant(const struct policy *policy, uint64_t id, const void 
 {
     const struct grant_view *view = context;
     const struct policy_grant *g = policy_grant_get(policy, id);
-    const struct policy_image *image = policy_image_get(policy, g->image_id);
+    const struct policy_image *image = policy_image_get(policy, image_of(g));
     const struct policy_measurement *m = policy_measurement_get(policy, g->measurement_id);
     TRY(admin_set(object, "id", json_integer((json_int_t)id)));
     TRY(admin_set(object, "secret", json_string(policy_secret_get(policy, g->secret_id)->name)));
@@ -109,9 +142,65 @@ static enum err read_pcr(struct admin_call *call, const char *name, unsigned ind
              "a PCR has %d bytes", ATTDOC_PCR_LEN);
     if (bytes_all_zero(value))
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", name), ERR_PCRS_ZERO,
-             "a PCR of zeros is an unset one and can be no condition");
+             "PCR%u is all zeros: %s", index,
+             index == 1 || index == 8 ? "these are the values of a debug enclave"
+                                      : "that is an unset one, and can be no condition");
     memcpy(g->pcr.value[index], value.ptr, ATTDOC_PCR_LEN);
     g->pcr.present |= 1u << index;
+    return ERR_OK;
+}
+
+/* What stands between two commas of a list "HEX,HEX". */
+static enum err add_accepted_value(struct admin_call *call, unsigned index, struct bytes hex,
+                                   struct pcr_choices *choices)
+{
+    const size_t i = index - PCR_CHOICES_FIRST;
+    (void)fault_at(call->fault, FAULT_NO_OFFSET, "accepted[%u]", index);
+    if (choices->count[i] == PCR_CHOICES_MAX)
+        FAIL(call->fault, ERR_MALFORMED, "at most %d values are accepted", PCR_CHOICES_MAX);
+    uint8_t *value = choices->value[i][choices->count[i]];
+    if (hex_decode(hex, value, ATTDOC_PCR_LEN) != ERR_OK)
+        FAIL(call->fault, ERR_HEX, "%d hexadecimal digits are expected, %zu character%s found",
+             2 * ATTDOC_PCR_LEN, hex.len, plural(hex.len));
+    if (bytes_all_zero(bytes_of(value, ATTDOC_PCR_LEN)))
+        FAIL(call->fault, ERR_PCRS_ZERO,
+             "PCR%u is all zeros until the enclave extends it, and then proves nothing", index);
+    choices->count[i]++;
+    return ERR_OK;
+}
+
+static enum err add_accepted(struct admin_call *call, struct bytes key, struct bytes list,
+                             void *context)
+{
+    unsigned index = 0;
+    if (pcr_index_parse(key, &index) != ERR_OK || index < PCR_CHOICES_FIRST)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "accepted"), ERR_MALFORMED,
+             "a PCR of %d..%d is expected: what the enclave itself extends", PCR_CHOICES_FIRST,
+             ATTDOC_PCR_COUNT - 1);
+    for (size_t at = 0;;) {
+        size_t end = at;
+        while (end < list.len && list.ptr[end] != ',')
+            end++;
+        TRY(add_accepted_value(call, index, bytes_of(list.ptr + at, end - at), context));
+        if (end == list.len)
+            return ERR_OK;
+        at = end + 1;
+    }
+}
+
+static enum err read_accepted(struct admin_call *call, struct policy_grant *g)
+{
+    struct pcr_choices choices;
+    memset(choices.count, 0, sizeof choices.count);
+    TRY(admin_map(call, "accepted", add_accepted, &choices));
+    const enum err err = pcr_choices_append(&choices, &g->accepted);
+    if (err == ERR_TOO_LARGE)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "accepted"), ERR_MALFORMED,
+             "at most %d values are accepted, over all PCRs", PCR_CHOICES_ALL);
+    TRY(err);
+    if (admin_param(call, "accepted") != NULL && g->accepted.len == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "accepted"), ERR_MALFORMED,
+             "no PCR is named: leave it out where any value is accepted");
     return ERR_OK;
 }
 
@@ -145,11 +234,16 @@ struct grant_names {
 static enum err check_subject(struct admin_call *call, const struct grant_names *names,
                               const struct policy_grant *g)
 {
-    const bool signer = (g->pcr.present & (1u << 8 | 1u << 1)) != 0;
-    if (signer == (names->image[0] != '\0'))
+    const bool signer = (g->pcr.present & PCR_BITS_SIGNER) != 0;
+    const bool image = names->image[0] != '\0';
+    if (g->registered && !signer)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "registered"), ERR_MALFORMED,
+             "it narrows a grant to a signer; a grant to an image always demands a measurement");
+    if (signer == image && !g->registered)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "image"), ERR_MALFORMED,
-             "a grant is to an image, or to a signer (signer_pcr8 and signer_pcr1): exactly one");
-    if (signer && (g->pcr.present & (1u << 8 | 1u << 1)) != (1u << 8 | 1u << 1))
+             "a grant is to an image, or to a signer (signer_pcr8 and signer_pcr1): exactly one, "
+             "unless the signer's builds have to be registered");
+    if (signer && (g->pcr.present & PCR_BITS_SIGNER) != PCR_BITS_SIGNER)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "signer_pcr8"), ERR_MALFORMED,
              "a signer grant needs signer_pcr8 and signer_pcr1: a signature alone says nothing of "
              "what was signed");
@@ -171,7 +265,9 @@ static enum err read_grant(struct admin_call *call, struct grant_names *names,
     TRY(read_pcr(call, "instance_pcr4", 4, g));
     TRY(read_pcr(call, "signer_pcr8", 8, g));
     TRY(read_pcr(call, "signer_pcr1", 1, g));
+    TRY(admin_bool(call, "registered", &g->registered));
     TRY(check_subject(call, names, g));
+    TRY(read_accepted(call, g));
     TRY(admin_text(call, "region", ADMIN_OPTIONAL, sizeof g->region, g->region));
     TRY(admin_bytes(call, "application", ADMIN_OPTIONAL, &application));
     g->has_application = application.ptr != NULL;
@@ -200,16 +296,23 @@ static enum err resolve(struct admin_call *call, const struct policy *policy,
              "there is no secret %s", names->secret);
     if (names->image[0] == '\0')
         return ERR_OK;
-    g->image_id = policy_find_image(policy, names->image);
-    if (g->image_id == 0)
+    const uint64_t image_id = policy_find_image(policy, names->image);
+    if (image_id == 0)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "image"), ERR_NOT_FOUND,
              "there is no image %s; `measurement add` makes one", names->image);
+    if (g->registered)
+        g->registered_image_id = image_id;
+    else
+        g->image_id = image_id;
     if (names->measurement[0] == '\0')
         return ERR_OK;
     g->measurement_id = policy_find_measurement(policy, g->image_id, names->measurement);
     if (g->measurement_id == 0)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "measurement"), ERR_NOT_FOUND,
              "there is no measurement %s@%s", names->image, names->measurement);
+    if (policy_measurement_get(policy, g->measurement_id)->state == MEASUREMENT_DISCARDED)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "measurement"), ERR_WRONG_STATE,
+             "%s@%s was discarded, and matches nothing", names->image, names->measurement);
     return ERR_OK;
 }
 
@@ -258,6 +361,8 @@ static enum err describe_conditions(const struct grant_names *names, const struc
     if (conditions == NULL)
         return ERR_NO_MEMORY;
     TRY(set_conditions(conditions, g));
+    if (g->registered && names->image[0] != '\0')
+        TRY(admin_set(conditions, "image", json_string(names->image)));
     if (names->measurement[0] != '\0')
         TRY(admin_set(conditions, "measurement", json_string(names->measurement)));
     if (g->version_count == 0 && json_object_del(conditions, "versions") != 0)
@@ -285,7 +390,7 @@ enum err admin_grant_add(struct admin_call *call, json_t *out)
         return answer_grant(call, id, "unchanged", out);
     }
     snprintf(object, sizeof object, "%llu: %s to %s%s", (unsigned long long)id, names.secret,
-             names.image[0] == '\0' ? "a signer" : "image ", names.image);
+             g.image_id == 0 ? "a signer" : "image ", g.image_id == 0 ? "" : names.image);
     CLEANUP(buf_free) struct buf conditions = {0};
     const enum err described = describe_conditions(&names, &g, &conditions);
     if (described != ERR_OK) {
@@ -344,7 +449,7 @@ static bool grant_wanted(const struct policy *policy, uint64_t id, const void *c
     const struct grant_view *view = context;
     const struct policy_grant *g = policy_grant_get(policy, id);
     return g->state == POLICY_ACTIVE && (view->secret_id == 0 || view->secret_id == g->secret_id) &&
-           (view->image_id == 0 || view->image_id == g->image_id);
+           (view->image_id == 0 || view->image_id == image_of(g));
 }
 
 static enum err list_grants(struct admin_call *call, const struct policy *policy,

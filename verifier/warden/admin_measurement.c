@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "admin.h"
+#include "admin_conflict.h"
 #include "admin_list.h"
 #include "common/cbor_reader.h"
 #include "common/cbor_writer.h"
@@ -108,7 +109,8 @@ static enum err find_build(struct admin_call *call, const struct policy *policy,
     const uint64_t image_id = policy_find_image(policy, image);
     *id = image_id == 0 ? 0 : policy_find_measurement(policy, image_id, version);
     if (*id == 0)
-        FAIL(call->fault, ERR_NOT_FOUND, "there is no measurement %s@%s", image, version);
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", image_id == 0 ? "image" : "version"),
+             ERR_NOT_FOUND, "there is no measurement %s@%s", image, version);
     return ERR_OK;
 }
 
@@ -202,55 +204,6 @@ static enum err read_measurement(struct admin_call *call, struct policy_measurem
     return ERR_OK;
 }
 
-/* A text that names the PCRs in which two sets differ: "PCR0 and PCR2". */
-static void name_differences(struct bytes a, struct bytes b, char *out, size_t size)
-{
-    struct pcr_set x = {0};
-    struct pcr_set y = {0};
-    size_t used = 0;
-    out[0] = '\0';
-    if (pcr_set_parse(a, &x) != ERR_OK || pcr_set_parse(b, &y) != ERR_OK)
-        return;
-    for (unsigned i = 0; i < ATTDOC_PCR_COUNT && used < size; i++) {
-        char was[9] = "absent";
-        char is[9] = "absent";
-        const bool in_x = x.present >> i & 1;
-        const bool in_y = y.present >> i & 1;
-        if (in_x == in_y && memcmp(x.value[i], y.value[i], ATTDOC_PCR_LEN) == 0)
-            continue;
-        if (in_x)
-            hex_encode(bytes_of(x.value[i], 4), was);
-        if (in_y)
-            hex_encode(bytes_of(y.value[i], 4), is);
-        const int n = snprintf(out + used, size - used, "%sPCR%u is %s.., not %s..",
-                               used == 0 ? "" : ", ", i, was, is);
-        used += n < 0 ? 0 : (size_t)n;
-    }
-}
-
-/* The same again is no change; anything else under that name, or these values under
- * another name, is a conflict that says what differs. */
-static enum err compare_existing(struct admin_call *call, const struct policy *policy,
-                                 const char *image, const struct policy_measurement *m,
-                                 uint64_t same_name, uint64_t same_values)
-{
-    const struct policy_measurement *old = policy_measurement_get(policy, same_name);
-    if (old == NULL) {
-        old = policy_measurement_get(policy, same_values);
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs"), ERR_EXISTS,
-             "%s@%s has exactly these values already: one build, one measurement",
-             policy_image_get(policy, old->image_id)->name, old->version);
-    }
-    if (old->kind != m->kind || old->debug != m->debug)
-        FAIL(call->fault, ERR_EXISTS, "%s@%s exists and is of another kind", image, m->version);
-    char differences[160];
-    name_differences(bytes_of_buf(&old->pcrs), bytes_of_buf(&m->pcrs), differences,
-                     sizeof differences);
-    FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs"), ERR_EXISTS,
-         "%s@%s is registered with other values: %s; a new build needs a new version", image,
-         m->version, differences);
-}
-
 static enum err insert_measurement(struct admin_call *call, const struct policy *policy,
                                    const char *image, struct policy_measurement *m,
                                    struct ledger_change *change)
@@ -272,27 +225,6 @@ static enum err insert_measurement(struct admin_call *call, const struct policy 
                              &columns);
 }
 
-/* The same values again under the same name: no change, if what was asked for is what is
- * there.  A pipeline that is told `unchanged` may rely on it. */
-static enum err check_unchanged(struct admin_call *call, const char *image,
-                                const struct policy_measurement *old,
-                                const struct policy_measurement *m)
-{
-    if (old->not_before_ms != m->not_before_ms || old->not_after_ms != m->not_after_ms)
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "not_after"), ERR_EXISTS,
-             "%s@%s exists with another window of validity", image, m->version);
-    if (admin_param(call, "labels") != NULL &&
-        !bytes_equal(bytes_of_buf(&old->labels), bytes_of_buf(&m->labels)))
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "labels"), ERR_EXISTS,
-             "%s@%s exists with other labels", image, m->version);
-    if (m->state == MEASUREMENT_ACTIVE && old->state != MEASUREMENT_ACTIVE)
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "state"), ERR_WRONG_STATE,
-             "%s@%s exists and is %s%s", image, m->version, measurement_state_name(old->state),
-             old->state == MEASUREMENT_REVOKED ? " for good"
-                                               : "; `measurement activate` makes it count");
-    return ERR_OK;
-}
-
 static enum err prepare_add(struct admin_call *call, const struct policy *policy, const char *image,
                             struct policy_measurement *m, struct ledger_change *change,
                             uint64_t *id)
@@ -301,12 +233,10 @@ static enum err prepare_add(struct admin_call *call, const struct policy *policy
     const uint64_t same_name =
         image_id == 0 ? 0 : policy_find_measurement(policy, image_id, m->version);
     const uint64_t same_values = policy_find_same_values(policy, m);
-    if (same_name != 0 && same_name == same_values) {
+    if (same_name != 0 || same_values != 0) {
         *id = same_name;
-        return check_unchanged(call, image, policy_measurement_get(policy, same_name), m);
+        return admin_conflict(call, policy, image, m, same_name, same_values);
     }
-    if (same_name != 0 || same_values != 0)
-        return compare_existing(call, policy, image, m, same_name, same_values);
     *id = policy_measurement_count(policy) + 1;
     return insert_measurement(call, policy, image, m, change);
 }
@@ -340,11 +270,20 @@ enum err admin_measurement_add(struct admin_call *call, json_t *out)
 
 /* --- Changing its state --- */
 
-/* draft -> active -> deprecated -> revoked (final); deprecated may become active again. */
+/* draft -> active -> deprecated -> revoked (final); deprecated may become active again.  A
+ * draft, which nothing was ever released to, may be discarded instead (final). */
 static bool may_become(enum measurement_state from, enum measurement_state to)
 {
-    return from != MEASUREMENT_REVOKED &&
-           !(from == MEASUREMENT_DRAFT && to == MEASUREMENT_DEPRECATED);
+    static const bool may[][MEASUREMENT_DISCARDED + 1] = {
+        [MEASUREMENT_DRAFT] = {[MEASUREMENT_ACTIVE] = true,
+                               [MEASUREMENT_REVOKED] = true,
+                               [MEASUREMENT_DISCARDED] = true},
+        [MEASUREMENT_ACTIVE] = {[MEASUREMENT_DEPRECATED] = true, [MEASUREMENT_REVOKED] = true},
+        [MEASUREMENT_DEPRECATED] = {[MEASUREMENT_ACTIVE] = true, [MEASUREMENT_REVOKED] = true},
+        [MEASUREMENT_REVOKED] = {false},
+        [MEASUREMENT_DISCARDED] = {false},
+    };
+    return may[from][to];
 }
 
 static enum err prepare_state(struct admin_call *call, const struct policy *policy,
@@ -358,8 +297,10 @@ static enum err prepare_state(struct admin_call *call, const struct policy *poli
     if (old->state == to)
         return ERR_OK;
     if (!may_become(old->state, to))
-        FAIL(call->fault, ERR_WRONG_STATE, "%s@%s is %s and cannot become %s", image, version,
-             measurement_state_name(old->state), measurement_state_name(to));
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "state"), ERR_WRONG_STATE,
+             "%s@%s is %s and cannot become %s%s", image, version,
+             measurement_state_name(old->state), measurement_state_name(to),
+             to == MEASUREMENT_DISCARDED ? ": only a draft is taken back, others are revoked" : "");
     TRY(policy_measurement_append(old, &columns));
     TRY(policy_measurement_parse(bytes_of_buf(&columns), &m));
     m.state = to;
@@ -408,6 +349,13 @@ enum err admin_measurement_revoke(struct admin_call *call, json_t *out)
     return change_state(call, MEASUREMENT_REVOKED, out);
 }
 
+/* A draft takes the values of a build, so that nobody else can register them, and revoking it
+ * would deny that build for ever: whoever may only draft must be able to take it back. */
+enum err admin_measurement_discard(struct admin_call *call, json_t *out)
+{
+    return change_state(call, MEASUREMENT_DISCARDED, out);
+}
+
 /* --- Listing --- */
 
 struct measurement_filter {
@@ -419,9 +367,11 @@ static bool measurement_wanted(const struct policy *policy, uint64_t id, const v
 {
     const struct measurement_filter *filter = context;
     const struct policy_measurement *m = policy_measurement_get(policy, id);
-    return (filter->image_id == 0 || filter->image_id == m->image_id) &&
-           (filter->state[0] == '\0' ||
-            strcmp(filter->state, measurement_state_name(m->state)) == 0);
+    if (filter->image_id != 0 && filter->image_id != m->image_id)
+        return false;
+    if (filter->state[0] == '\0') /* what was taken back is shown to those who ask for it */
+        return m->state != MEASUREMENT_DISCARDED;
+    return strcmp(filter->state, measurement_state_name(m->state)) == 0;
 }
 
 enum err admin_measurement_list(struct admin_call *call, json_t *out)
@@ -432,7 +382,8 @@ enum err admin_measurement_list(struct admin_call *call, json_t *out)
     TRY(admin_text(call, "image", ADMIN_OPTIONAL, sizeof image, image));
     TRY(admin_text(call, "state", ADMIN_OPTIONAL, sizeof filter.state, filter.state));
     if (filter.state[0] != '\0')
-        TRY(admin_one_of(call, "state", filter.state, "draft", "active", "deprecated", "revoked"));
+        TRY(admin_one_of(call, "state", filter.state, "draft", "active", "deprecated", "revoked",
+                         "discarded"));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
     filter.image_id = image[0] == '\0' ? 0 : policy_find_image(policy, image);
     enum err err;
@@ -448,7 +399,7 @@ enum err admin_measurement_list(struct admin_call *call, json_t *out)
 
 /* How many measurements of an image are in which state; image n stands at n - 1. */
 struct image_states {
-    uint64_t in[MEASUREMENT_REVOKED + 1];
+    uint64_t in[MEASUREMENT_DISCARDED + 1];
 };
 
 static enum err show_image(const struct policy *policy, uint64_t id, const void *context,
@@ -458,7 +409,7 @@ static enum err show_image(const struct policy *policy, uint64_t id, const void 
     const struct image_states *count = (const struct image_states *)context + (id - 1);
     json_t *states = json_object();
     TRY(admin_set(object, "measurements", states));
-    for (unsigned s = MEASUREMENT_DRAFT; s <= MEASUREMENT_REVOKED; s++)
+    for (unsigned s = MEASUREMENT_DRAFT; s <= MEASUREMENT_DISCARDED; s++)
         TRY(admin_set(states, measurement_state_name(s), json_integer((json_int_t)count->in[s])));
     TRY(admin_set(object, "image", json_string(image->name)));
     return admin_set(object, "created", admin_time(image->created_ms));

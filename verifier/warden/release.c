@@ -355,6 +355,16 @@ static void log_put_off(const struct release *r, const struct fault *fault)
                   LOG_QB(refusals_instance(module_id)));
 }
 
+/* Whether a secret was granted by a deprecated measurement alone: the build is to be replaced. */
+static bool is_deprecated(const struct policy_verdict *verdict)
+{
+    for (size_t i = 0; i < verdict->count; i++) {
+        if ((verdict->item[i].flags & RECEIPT_FLAG_DEPRECATED) != 0)
+            return true;
+    }
+    return false;
+}
+
 static void log_outcome(const struct release *r, enum err err, const struct fault *fault)
 {
     struct warden *w = r->warden;
@@ -375,8 +385,9 @@ static void log_outcome(const struct release *r, enum err err, const struct faul
     hex_encode(bytes_of(verified_doc_digest(r->doc), SHA384_LEN), digest);
     if (err == ERR_OK) {
         atomic_fetch_add(&w->granted, 1);
-        log_event(LOG_LEVEL_INFO, "release.granted", "req=%s peer=%s doc=%s sequence=%llu", id,
-                  peer, digest, (unsigned long long)r->sequence);
+        log_event(LOG_LEVEL_INFO, "release.granted", "req=%s peer=%s doc=%s sequence=%llu%s", id,
+                  peer, digest, (unsigned long long)r->sequence,
+                  is_deprecated(&r->verdict) ? " deprecated=true" : "");
         return;
     }
     if (r->sequence != 0)
