@@ -13,11 +13,13 @@
 #include "spki.h"
 
 #define COSE_TAG_SIGN1   18  /* RFC 9052 section 2 */
-#define COORDINATE_MAX   48  /* P-384 */
-#define DER_SIG_MAX      128 /* SEQUENCE of two INTEGERs of at most 49 bytes */
+#define COORDINATE_MAX   66  /* P-521 */
+#define DIGEST_MAX       64  /* SHA-512 */
+#define DER_SIG_MAX      144 /* SEQUENCE of two INTEGERs of at most 67 bytes */
 #define HEADER_FIXED_MAX 6
 #define HEADER_MAX       (HEADER_FIXED_MAX + COSE_KID_LEN)
 #define OWN_PAYLOAD_MAX  (1024 * 1024)
+#define EIF_PAYLOAD_MAX  256 /* one PCR's index and value */
 
 /* RFC 9053 section 2.1: the algorithms that exist here, each with its one curve and
  * digest.  RFC 9053 allows other pairs; a profile does not. */
@@ -25,7 +27,8 @@ struct curve {
     const char *name;
     const char *group; /* as OpenSSL calls it */
     const EVP_MD *(*digest)(void);
-    size_t len;                    /* of r, of s and of the digest */
+    size_t digest_len;
+    size_t len;                    /* of r and of s */
     uint8_t order[COORDINATE_MAX]; /* n, big-endian */
 };
 
@@ -35,6 +38,7 @@ static const struct curve curves[COSE_CURVE_COUNT] = {
             .name = "P-256",
             .group = "prime256v1",
             .digest = EVP_sha256,
+            .digest_len = 32,
             .len = 32,
             .order = {0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff,
                       0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17,
@@ -45,11 +49,26 @@ static const struct curve curves[COSE_CURVE_COUNT] = {
             .name = "P-384",
             .group = "secp384r1",
             .digest = EVP_sha384,
+            .digest_len = 48,
             .len = 48,
             .order = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                       0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                       0xc7, 0x63, 0x4d, 0x81, 0xf4, 0x37, 0x2d, 0xdf, 0x58, 0x1a, 0x0d, 0xb2,
                       0x48, 0xb0, 0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73},
+        },
+    [COSE_P521] =
+        {
+            .name = "P-521",
+            .group = "secp521r1",
+            .digest = EVP_sha512,
+            .digest_len = 64,
+            .len = 66,
+            .order = {0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                      0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                      0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                      0xfa, 0x51, 0x86, 0x87, 0x83, 0xbf, 0x2f, 0x96, 0x6b, 0x7f, 0xcc,
+                      0x01, 0x48, 0xf7, 0x09, 0xa5, 0xd0, 0x3b, 0xb5, 0xc9, 0xb8, 0x89,
+                      0x9c, 0x47, 0xae, 0xbb, 0x6f, 0xb7, 0x1e, 0x91, 0x38, 0x64, 0x09},
         },
 };
 
@@ -100,6 +119,27 @@ static const struct profile profiles[COSE_PROFILE_COUNT] = {
                           .own = true,
                           .payload_max = OWN_PAYLOAD_MAX,
                           HEADER_ES256_KID},
+    [COSE_EIF_ES256] = {.name = "image signature",
+                        .external_aad = "",
+                        .curve = COSE_P256,
+                        .own = false,
+                        .payload_max = EIF_PAYLOAD_MAX,
+                        .header_len = 3,
+                        .header = {0xa1, 0x01, 0x26}}, /* {1: -7} */
+    [COSE_EIF_ES384] = {.name = "image signature",
+                        .external_aad = "",
+                        .curve = COSE_P384,
+                        .own = false,
+                        .payload_max = EIF_PAYLOAD_MAX,
+                        .header_len = 4,
+                        .header = {0xa1, 0x01, 0x38, 0x22}}, /* {1: -35} */
+    [COSE_EIF_ES512] = {.name = "image signature",
+                        .external_aad = "",
+                        .curve = COSE_P521,
+                        .own = false,
+                        .payload_max = EIF_PAYLOAD_MAX,
+                        .header_len = 4,
+                        .header = {0xa1, 0x01, 0x38, 0x23}}, /* {1: -36} */
 };
 
 static size_t header_len_of(const struct profile *p)
@@ -258,7 +298,7 @@ static bool hash_bytes(EVP_MD_CTX *ctx, struct bytes b)
 
 /* RFC 9052 section 4.4: ["Signature1", protected, external_aad, payload], streamed. */
 static enum err sig_structure_digest(const struct profile *p, struct bytes header,
-                                     struct bytes payload, uint8_t out[static COORDINATE_MAX])
+                                     struct bytes payload, uint8_t out[static DIGEST_MAX])
 {
     static const char context[] = "\x84\x6aSignature1";
     CLEANUP(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -325,7 +365,7 @@ enum err cose_ecdsa_verify(enum cose_curve curve, EVP_PKEY *key, struct bytes di
     if (signature.len != 2 * c->len) /* SIG-3 */
         FAIL(fault, ERR_SIGNATURE, "the signature has %zu byte%s, expected %zu (r | s)",
              signature.len, plural(signature.len), 2 * c->len);
-    if (digest.len != c->len)
+    if (digest.len != c->digest_len)
         FAIL(fault, ERR_INTERNAL, "a digest of %zu bytes with %s", digest.len, c->name);
     if (!in_range(c, signature.ptr) || !in_range(c, signature.ptr + c->len)) /* SIG-4 */
         FAIL(fault, ERR_SIGNATURE, "r or s is zero or not below the order of %s", c->name);
@@ -353,13 +393,13 @@ enum err cose_sign1_verify(const struct cose_sign1 *msg, EVP_PKEY *key, struct f
     const struct profile *p = &profiles[msg->profile];
     /* Before the payload is hashed: a key of the wrong kind costs nothing. */
     TRY(check_curve(&curves[p->curve], key, fault));
-    uint8_t digest[COORDINATE_MAX];
+    uint8_t digest[DIGEST_MAX];
     const enum err err = sig_structure_digest(p, msg->protected_header, msg->payload, digest);
     if (err != ERR_OK)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "cose.signature"), err,
              "the Sig_structure could not be hashed");
-    return cose_ecdsa_verify(p->curve, key, bytes_of(digest, curves[p->curve].len), msg->signature,
-                             fault);
+    return cose_ecdsa_verify(p->curve, key, bytes_of(digest, curves[p->curve].digest_len),
+                             msg->signature, fault);
 }
 
 /* ---- sign ---- */
@@ -372,7 +412,7 @@ static enum err ecdsa_sign(const struct curve *c, EVP_PKEY *key, const uint8_t *
     size_t der_len = sizeof der;
     CLEANUP(evp_pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
     if (ctx == NULL || EVP_PKEY_sign_init(ctx) != 1 ||
-        EVP_PKEY_sign(ctx, der, &der_len, digest, c->len) != 1)
+        EVP_PKEY_sign(ctx, der, &der_len, digest, c->digest_len) != 1)
         return crypto_failed();
     const uint8_t *at = der;
     CLEANUP(ecdsa_sig_freep) ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long)der_len);
@@ -416,7 +456,7 @@ enum err cose_sign1_sign(enum cose_profile profile, const uint8_t *kid, struct b
         memcpy(header + p->header_len, kid, COSE_KID_LEN);
     const struct bytes header_view = bytes_of(header, header_len_of(p));
 
-    uint8_t digest[COORDINATE_MAX];
+    uint8_t digest[DIGEST_MAX];
     uint8_t signature[2 * COORDINATE_MAX];
     TRY(sig_structure_digest(p, header_view, payload, digest));
     TRY(ecdsa_sign(c, key, digest, signature));

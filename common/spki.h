@@ -9,7 +9,7 @@
 
 #include "bytes.h"
 
-#define SPKI_POINT_MAX 97 /* P-384, uncompressed: 04 | x | y */
+#define SPKI_POINT_MAX 133 /* P-521, uncompressed: 04 | x | y */
 
 struct spki_form {
     const char *group;   /* OpenSSL's name of the curve; NULL for X25519 */
@@ -20,6 +20,7 @@ struct spki_form {
 extern const struct spki_form spki_x25519;
 extern const struct spki_form spki_p256;
 extern const struct spki_form spki_p384;
+extern const struct spki_form spki_p521; /* of image signers alone */
 
 /* True where length and prefix are the form's.  The point is not looked at. */
 bool spki_has_form(struct bytes spki, const struct spki_form *form);

@@ -18,6 +18,7 @@ struct fuzz_keys {
     EVP_PKEY *receipt; /* P-256 */
     EVP_PKEY *stranger384;
     EVP_PKEY *stranger256;
+    EVP_PKEY *p521;          /* an image's signer's */
     struct issuer_pins pins; /* the issuer alone */
 };
 const struct fuzz_keys *fuzz_keys(void);

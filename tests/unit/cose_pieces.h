@@ -31,15 +31,26 @@ static const struct {
                          MIB},
     [COSE_SEALING_KEY] = {"vouchsafe/1 sealing-key", "P-256", "SHA256", "\xa2\x01\x26\x04\x50", 5,
                           32, MIB},
+    [COSE_EIF_ES256] = {"", "P-256", "SHA256", "\xa1\x01\x26", 3, 32, 256},
+    [COSE_EIF_ES384] = {"", "P-384", "SHA384", "\xa1\x01\x38\x22", 4, 48, 256},
+    [COSE_EIF_ES512] = {"", "P-521", "SHA512", "\xa1\x01\x38\x23", 4, 66, 256},
 };
+#define HALF_MAX 66
+
+/* Ours have a kid and are tagged; AWS's are not. */
+static inline bool is_own(enum cose_profile profile)
+{
+    return profile >= COSE_RECEIPT && profile <= COSE_SEALING_KEY;
+}
 
 static uint8_t zeros[MIB + 1];
 
 /* One key per curve and test process, so that nothing but the profile tells kinds apart. */
 static inline EVP_PKEY *key_of(enum cose_profile profile)
 {
-    static EVP_PKEY *p256, *p384;
-    EVP_PKEY **key = specs[profile].half == 32 ? &p256 : &p384;
+    static EVP_PKEY *p256, *p384, *p521;
+    const size_t half = specs[profile].half;
+    EVP_PKEY **key = half == 32 ? &p256 : half == 48 ? &p384 : &p521;
     if (*key == NULL)
         *key = EVP_EC_gen(specs[profile].curve);
     ck_assert_ptr_nonnull(*key);
@@ -48,7 +59,7 @@ static inline EVP_PKEY *key_of(enum cose_profile profile)
 
 static inline const uint8_t *kid_of(enum cose_profile profile)
 {
-    return profile == COSE_ATTESTATION ? NULL : kid;
+    return is_own(profile) ? kid : NULL;
 }
 
 static inline void sign(enum cose_profile profile, struct bytes payload, struct buf *out)
@@ -85,11 +96,11 @@ static inline void pieces_init(struct pieces *p, enum cose_profile profile)
     const size_t len = specs[profile].header_len;
     memcpy(header, specs[profile].header, len);
     memcpy(header + len, kid, COSE_KID_LEN);
-    set_bytes(&p->header, header, profile == COSE_ATTESTATION ? len : len + COSE_KID_LEN);
-    if (profile == COSE_ATTESTATION)
-        set_raw(&p->head, "\x84", 1);
-    else
+    set_bytes(&p->header, header, is_own(profile) ? len + COSE_KID_LEN : len);
+    if (is_own(profile))
         set_raw(&p->head, "\xd2\x84", 2);
+    else
+        set_raw(&p->head, "\x84", 1);
     set_raw(&p->unprotected, "\xa0", 1);
     set_bytes(&p->payload, "payload", 7);
     set_bytes(&p->signature, zeros, 2 * specs[profile].half);

@@ -47,7 +47,7 @@ START_TEST(valid_round_trip)
             ck_ok(buf_append_text(&out, "before"));
             sign(i, bytes_of(zeros, lens[k]), &out);
             ck_assert_mem_eq(out.ptr, "before", 6);
-            ck_assert_int_eq(out.ptr[6], i == COSE_ATTESTATION ? 0x84 : 0xd2);
+            ck_assert_int_eq(out.ptr[6], is_own(i) ? 0xd2 : 0x84);
             struct cose_sign1 msg;
             check_accepted(i, bytes_of(out.ptr + 6, out.len - 6), &msg);
             ck_assert_uint_eq(msg.payload.len, lens[k]);
@@ -83,7 +83,9 @@ START_TEST(wrong_any_bit)
         CLEANUP(buf_free) struct buf out = {0};
         sign(i, bytes_of_text("payload"), &out);
         struct cose_sign1 msg;
-        for (size_t bit = 0; bit < 8 * out.len; bit++) {
+        /* AWS's kinds are alike; P-521 is slow. */
+        const size_t step = i >= COSE_EIF_ES256 ? 11 : 1;
+        for (size_t bit = 0; bit < 8 * out.len; bit += step) {
             out.ptr[bit / 8] ^= (uint8_t)(1u << (bit % 8));
             if (cose_sign1_parse(i, bytes_of_buf(&out), &msg, NULL) == ERR_OK)
                 ck_err(cose_sign1_verify(&msg, key_of(i), NULL), ERR_SIGNATURE);
@@ -106,8 +108,14 @@ START_TEST(wrong_kind_of_message)
             if (read == made) {
                 check_accepted(read, bytes_of_buf(&out), &msg);
                 ck_ok(cose_sign1_verify(&msg, key_of(read), NULL));
-            } else if (made == COSE_ATTESTATION) {
+            } else if (is_own(read) && !is_own(made)) {
                 check_refused(read, bytes_of_buf(&out), ERR_COSE_MALFORMED, "cose");
+            } else if (strcmp(specs[made].aad, "") == 0 &&
+                       strcmp(specs[made].header, specs[read].header) == 0) {
+                /* Both AWS's: the envelope is the same, payload and signer tell them apart
+                 * (test_eif_signature: wrong_kind_of_message). */
+                check_accepted(read, bytes_of_buf(&out), &msg);
+                ck_ok(cose_sign1_verify(&msg, key_of(read), NULL));
             } else if (strcmp(specs[made].header, specs[read].header) != 0) {
                 check_refused(read, bytes_of_buf(&out), ERR_COSE_ALG, "cose.protected");
             } else {
@@ -133,11 +141,8 @@ END_TEST
 
 START_TEST(wrong_key)
 {
-    EVP_PKEY *const others[] = {EVP_EC_gen("P-521"),
-                                EVP_EC_gen("secp256k1"),
-                                EVP_EC_gen("brainpoolP384r1"),
-                                EVP_RSA_gen(2048),
-                                EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"),
+    EVP_PKEY *const others[] = {EVP_EC_gen("secp256k1"), EVP_EC_gen("brainpoolP384r1"),
+                                EVP_RSA_gen(2048), EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"),
                                 EVP_PKEY_Q_keygen(NULL, NULL, "X25519")};
     for (enum cose_profile i = 0; i < COSE_PROFILE_COUNT; i++) {
         CLEANUP(buf_free) struct buf out = {0};
@@ -149,9 +154,12 @@ START_TEST(wrong_key)
         ck_err(cose_sign1_verify(&msg, same_curve, &fault), ERR_SIGNATURE);
         ck_assert_str_eq(fault.field, "cose.signature");
         EVP_PKEY_free(same_curve);
-        EVP_PKEY *other_curve = key_of(specs[i].half == 32 ? COSE_DELEGATION : COSE_RECEIPT);
-        ck_err(cose_sign1_verify(&msg, other_curve, &fault), ERR_COSE_ALG);
-        ck_err(cose_sign1_sign(i, kid_of(i), msg.payload, other_curve, &out), ERR_COSE_ALG);
+        for (enum cose_profile k = COSE_EIF_ES256; k <= COSE_EIF_ES512; k++) {
+            if (specs[k].half == specs[i].half)
+                continue;
+            ck_err(cose_sign1_verify(&msg, key_of(k), &fault), ERR_COSE_ALG);
+            ck_err(cose_sign1_sign(i, kid_of(i), msg.payload, key_of(k), &out), ERR_COSE_ALG);
+        }
         for (size_t k = 0; k < ARRAY_LEN(others); k++) {
             ck_assert_ptr_nonnull(others[k]);
             ck_err(cose_sign1_verify(&msg, others[k], &fault), ERR_COSE_ALG);
@@ -168,7 +176,7 @@ START_TEST(wrong_sign_arguments)
     for (enum cose_profile i = 0; i < COSE_PROFILE_COUNT; i++) {
         CLEANUP(buf_free) struct buf out = {0};
         const struct bytes payload = bytes_of_text("payload");
-        const uint8_t *other_kid = i == COSE_ATTESTATION ? kid : NULL;
+        const uint8_t *other_kid = is_own(i) ? NULL : kid;
         ck_err(cose_sign1_sign(i, other_kid, payload, key_of(i), &out), ERR_INTERNAL);
         ck_err(cose_sign1_sign(i, kid_of(i), bytes_of("", 0), key_of(i), &out), ERR_COSE_MALFORMED);
         ck_err(cose_sign1_sign(i, kid_of(i), bytes_of(zeros, specs[i].payload_max + 1), key_of(i),
@@ -208,7 +216,7 @@ START_TEST(valid_high_and_low_s)
         check_accepted(i, bytes_of_buf(&out), &msg);
         BIGNUM *order = order_of(i);
         BIGNUM *s = BN_bin2bn(msg.signature.ptr + half, half, NULL);
-        uint8_t before[48];
+        uint8_t before[HALF_MAX];
         memcpy(before, msg.signature.ptr + half, (size_t)half);
         ck_assert_int_eq(BN_sub(s, order, s), 1);
         ck_assert_int_eq(BN_bn2binpad(s, out.ptr + out.len - half, half), half);
@@ -223,7 +231,7 @@ END_TEST
 static void check_number(enum cose_profile profile, const struct cose_sign1 *msg, size_t at,
                          const uint8_t *number, const char *why)
 {
-    uint8_t signature[96];
+    uint8_t signature[2 * HALF_MAX];
     const size_t half = specs[profile].half;
     memcpy(signature, msg->signature.ptr, 2 * half);
     memcpy(signature + at, number, half);
@@ -243,7 +251,7 @@ START_TEST(wrong_numbers)
         struct cose_sign1 msg;
         check_accepted(i, bytes_of_buf(&out), &msg);
         BIGNUM *order = order_of(i);
-        uint8_t n[48], n_less_1[48], one[48] = {0}, ones[48];
+        uint8_t n[HALF_MAX], n_less_1[HALF_MAX], one[HALF_MAX] = {0}, ones[HALF_MAX];
         one[half - 1] = 1;
         memset(ones, 0xff, sizeof ones);
         ck_assert_int_eq(BN_bn2binpad(order, n, half), half);

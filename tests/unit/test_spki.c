@@ -5,7 +5,7 @@
 #include "common/openssl_cleanup.h"
 #include "common/spki.h"
 
-static const struct spki_form *const forms[] = {&spki_x25519, &spki_p256, &spki_p384};
+static const struct spki_form *const forms[] = {&spki_x25519, &spki_p256, &spki_p384, &spki_p521};
 
 static void make_spki(const struct spki_form *form, struct buf *spki)
 {
