@@ -445,8 +445,39 @@ START_TEST(long_broken_off)
 }
 END_TEST
 
+/* Beside an image file: the first that differs is named, with both values. */
+START_TEST(wrong_beside_an_image)
+{
+    struct nitro_measurements printed;
+    struct nitro_measurements measured;
+    ck_ok(parse("{" MEASURES8 "}"));
+    printed = measured = m;
+    ck_ok(nitro_measurements_agree(&printed, &measured, &fault));
+    static const unsigned indexes[] = {8, 2, 1, 0}; /* the first that differs is told */
+    for (size_t i = 0; i < ARRAY_LEN(indexes); i++) {
+        char field[8];
+        printed.pcr[indexes[i]][ATTDOC_PCR_LEN - 1] ^= 1;
+        ck_err(nitro_measurements_agree(&printed, &measured, &fault), ERR_MEASUREMENT_INPUT);
+        snprintf(field, sizeof field, "PCR%u", indexes[i]);
+        ck_assert_str_eq(fault.field, field);
+    }
+    ck_assert_str_eq(fault.detail,
+                     "the EIF has " P0 ", what was printed says "
+                     "287b24930a9f0fe14b01a71ecdc00d8be8fad90f9834d547158854b8279c7409"
+                     "5c43f8d7f047714e98deb7903f20e3dc");
+    printed = measured;
+    printed.present &= ~(UINT32_C(1) << 8);
+    ck_err(nitro_measurements_agree(&printed, &measured, &fault), ERR_MEASUREMENT_INPUT);
+    ck_assert_str_eq(fault.detail, "the EIF has " P8 ", what was printed says none");
+    ck_err(nitro_measurements_agree(&measured, &printed, &fault), ERR_MEASUREMENT_INPUT);
+    ck_assert_str_eq(fault.detail, "the EIF has none, what was printed says " P8);
+    measured.present &= ~(UINT32_C(1) << 8); /* an unsigned one */
+    ck_ok(nitro_measurements_agree(&printed, &measured, &fault));
+}
+END_TEST
+
 UNIT_MAIN("nitro_json", valid_samples, valid_samples_all, valid_surroundings, valid_signed,
           valid_upper_case, valid_provenance, valid_list, valid_nitrotpm, wrong_nitrotpm,
           no_measurements, no_pcr, wrong_type, wrong_algorithm, wrong_member, long_hex, junk_hex,
           wrong_zero, wrong_placeholder, wrong_debug, wrong_several, wrong_result, long_input,
-          long_braces, long_broken_off)
+          long_braces, long_broken_off, wrong_beside_an_image)

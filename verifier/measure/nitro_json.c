@@ -147,7 +147,7 @@ static enum err read_measurements(json_t *object, struct nitro_measurements *m, 
 
 /* ---- what stands around it ---- */
 
-static void add_provenance(struct nitro_measurements *m, const char *name, const char *value)
+void nitro_provenance_add(struct nitro_measurements *m, const char *name, const char *value)
 {
     size_t used = strlen(m->provenance);
     if (value == NULL || value[0] == '\0')
@@ -173,12 +173,12 @@ static void describe(const json_t *result, struct nitro_measurements *m)
              : json_object_get(result, "EifVersion") != NULL ? "nitro-cli describe-eif"
              : json_object_get(result, "EnclaveID") != NULL  ? "nitro-cli describe-enclaves"
                                                              : "nitro-cli build-enclave");
-    add_provenance(m, "ImageName", text_member(result, "ImageName"));
-    add_provenance(m, "ImageVersion", text_member(result, "ImageVersion"));
-    add_provenance(m, "BuildTime", text_member(metadata, "BuildTime"));
-    add_provenance(m, "BuildTool", text_member(metadata, "BuildTool"));
-    add_provenance(m, "BuildToolVersion", text_member(metadata, "BuildToolVersion"));
-    add_provenance(m, "KernelVersion", text_member(metadata, "KernelVersion"));
+    nitro_provenance_add(m, "ImageName", text_member(result, "ImageName"));
+    nitro_provenance_add(m, "ImageVersion", text_member(result, "ImageVersion"));
+    nitro_provenance_add(m, "BuildTime", text_member(metadata, "BuildTime"));
+    nitro_provenance_add(m, "BuildTool", text_member(metadata, "BuildTool"));
+    nitro_provenance_add(m, "BuildToolVersion", text_member(metadata, "BuildToolVersion"));
+    nitro_provenance_add(m, "KernelVersion", text_member(metadata, "KernelVersion"));
 }
 
 /* A result contradicts itself where it says signed and has no PCR8, or the reverse. */
@@ -348,5 +348,33 @@ enum err nitro_json_parse(struct bytes text, struct nitro_measurements *out, str
              "%s: what build-enclave, describe-eif or nitro-tpm-pcr-compute prints is expected",
              search.why_none != NULL ? search.why_none : "no measurements found");
     *out = search.found;
+    return ERR_OK;
+}
+
+/* ---- beside an image file ---- */
+
+static const char *value_text(const struct nitro_measurements *m, unsigned index,
+                              char hex[static PCR_HEX_LEN + 1])
+{
+    if ((m->present >> index & 1) == 0)
+        return "none";
+    hex_encode(bytes_of(m->pcr[index], ATTDOC_PCR_LEN), hex);
+    return hex;
+}
+
+enum err nitro_measurements_agree(const struct nitro_measurements *printed,
+                                  const struct nitro_measurements *measured, struct fault *fault)
+{
+    static const unsigned of_an_image[] = {0, 1, 2, 8};
+    for (size_t i = 0; i < ARRAY_LEN(of_an_image); i++) {
+        char found[PCR_HEX_LEN + 1];
+        char expected[PCR_HEX_LEN + 1];
+        const unsigned index = of_an_image[i];
+        const char *is = value_text(printed, index, found);
+        const char *should = value_text(measured, index, expected);
+        if (strcmp(is, should) != 0)
+            FAIL(fault_at(fault, FAULT_NO_OFFSET, "PCR%u", index), ERR_MEASUREMENT_INPUT,
+                 "the EIF has %s, what was printed says %s", should, is);
+    }
     return ERR_OK;
 }

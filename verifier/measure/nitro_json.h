@@ -27,6 +27,16 @@ struct nitro_measurements {
     char provenance[NITRO_PROVENANCE_SIZE];
 };
 
+/* Appends "; NAME=VALUE" to the provenance, cleaned and cut; nothing for a NULL or empty value. */
+void nitro_provenance_add(struct nitro_measurements *m, const char *name, const char *value);
+
+/* Whether what a tool printed and what an image file was measured to here are one build: PCR0, 1,
+ * 2 and 8 the same, or 8 in neither.  ERR_MEASUREMENT_INPUT with the first that differs, and
+ * both values. */
+MUST_CHECK enum err nitro_measurements_agree(const struct nitro_measurements *printed,
+                                             const struct nitro_measurements *measured,
+                                             struct fault *fault);
+
 /* ERR_MEASUREMENT_INPUT with what was found instead; ERR_PCRS_ZERO for the values of a
  * debug enclave; ERR_TOO_LARGE; ERR_NO_MEMORY. */
 MUST_CHECK enum err nitro_json_parse(struct bytes text, struct nitro_measurements *out,
