@@ -6,6 +6,7 @@
 #include "common/codec.h"
 #include "common/pcr_text.h"
 #include "common/protocol.h"
+#include "eif_file.h"
 #include "pcr_values.h"
 #include "show.h"
 #include "verifier/measure/nitro_json.h"
@@ -35,42 +36,72 @@ static enum err take_pcr(struct pcr_values *values, const char *text, struct fau
     return pcr_values_set(values, index, value, "--pcr", fault);
 }
 
-/* The digest says later which text this was read from. */
-static enum err note_input(struct buf *provenance, const char *measured, struct bytes input)
+/* The digest says later which bytes this was read from. */
+static enum err note_source(struct buf *provenance, const char *what, const char *kind,
+                            const uint8_t sha256[static SHA256_LEN])
 {
-    uint8_t digest[SHA256_LEN];
-    TRY(digest_sha256(input, digest));
-    TRY(buf_append_format(provenance, "%s; input SHA-256=", measured));
-    return hex_append(provenance, bytes_of(digest, sizeof digest));
+    TRY(buf_append_format(provenance, "%s%s; %s SHA-256=", provenance->len == 0 ? "" : "; ", what,
+                          kind));
+    return hex_append(provenance, bytes_of(sha256, SHA256_LEN));
 }
 
-/* Of which kind the measurement is, the tool's output shows. */
+/* Of which kind the measurement is, what was measured shows. */
 static enum err set_kind(json_t *params, const struct cli_args *args, enum attdoc_kind kind,
                          struct fault *fault)
 {
     const char *given = cli_args_value(args, "kind");
     if (given != NULL && strcmp(given, attdoc_kind_name(kind)) != 0)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "kind"), ERR_MEASUREMENT_INPUT,
-             "--kind %.16s was given, and what --from reads is of kind %s", given,
+             "--kind %.16s was given, and what was read is of kind %s", given,
              attdoc_kind_name(kind));
     return api_set(params, "kind", json_string(attdoc_kind_name(kind)));
 }
 
-static enum err take_pcrs_from(json_t *params, const struct cli_args *args,
-                               struct pcr_values *values, struct buf *provenance,
-                               struct fault *fault)
+static enum err take_printed(const char *path, struct nitro_measurements *out,
+                             struct buf *provenance, struct fault *fault)
 {
-    const char *path = cli_args_value(args, "from");
     CLEANUP(buf_free) struct buf input = {0};
-    struct nitro_measurements measured;
+    uint8_t digest[SHA256_LEN];
     TRY(cli_read_file(path, NITRO_JSON_INPUT_MAX + 1, &input, fault));
-    TRY(nitro_json_parse(bytes_of_buf(&input), &measured, fault));
-    TRY(set_kind(params, args, measured.kind, fault));
+    TRY(nitro_json_parse(bytes_of_buf(&input), out, fault));
+    TRY(digest_sha256(bytes_of_buf(&input), digest));
+    return note_source(provenance, out->provenance, "input", digest);
+}
+
+static enum err take_eif(const char *path, struct nitro_measurements *out, struct buf *provenance,
+                         struct fault *fault)
+{
+    CLEANUP(eif_description_free) struct eif_description description = {0};
+    uint8_t digest[SHA256_LEN];
+    TRY(eif_file_read(path, &description, digest, fault));
+    *out = description.measured;
+    return note_source(provenance, out->provenance, "EIF", digest);
+}
+
+/* From what a tool printed, from the image itself, or from both, which then agree. */
+static enum err take_measured(json_t *params, const struct cli_args *args,
+                              struct pcr_values *values, struct buf *provenance,
+                              struct fault *fault)
+{
+    const char *from = cli_args_value(args, "from");
+    const char *eif = cli_args_value(args, "eif");
+    struct nitro_measurements printed;
+    struct nitro_measurements measured;
+    if (from != NULL && eif != NULL && strcmp(from, "-") == 0 && strcmp(eif, "-") == 0)
+        FAIL(fault, ERR_USAGE, "--from and --eif cannot both be standard input");
+    if (eif != NULL)
+        TRY(take_eif(eif, &measured, provenance, fault));
+    if (from != NULL)
+        TRY(take_printed(from, &printed, provenance, fault));
+    if (eif != NULL && from != NULL)
+        TRY(nitro_measurements_agree(&printed, &measured, fault));
+    const struct nitro_measurements *m = from != NULL ? &printed : &measured;
+    TRY(set_kind(params, args, m->kind, fault));
     for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
-        if ((measured.present >> i & 1) != 0)
-            TRY(pcr_values_set(values, i, measured.pcr[i], "--from", fault));
+        if ((m->present >> i & 1) != 0)
+            TRY(pcr_values_set(values, i, m->pcr[i], from != NULL ? "--from" : "--eif", fault));
     }
-    return note_input(provenance, measured.provenance, bytes_of_buf(&input));
+    return ERR_OK;
 }
 
 static enum err set_provenance(json_t *params, struct buf *provenance,
@@ -112,23 +143,26 @@ static void warn_of_command_line(const json_t *params, const struct pcr_values *
               stderr);
 }
 
-/* The build by --from or --pcr; where it runs and who signed it also by name. */
+/* The build by --from, --eif or --pcr; where it runs and who signed it also by name. */
 static enum err set_pcrs(json_t *params, const struct cli_args *args, struct fault *fault)
 {
     CLEANUP(pcr_values_free) struct pcr_values values = {0};
     CLEANUP(buf_free) struct buf provenance = {0};
+    const bool measured = cli_args_has(args, "from") || cli_args_has(args, "eif");
     size_t next = 0;
-    if (cli_args_has(args, "from") && cli_args_has(args, "pcr"))
-        FAIL(fault, ERR_USAGE, "give either --from FILE or --pcr N=HEX for each PCR");
-    if (cli_args_has(args, "from"))
-        TRY(take_pcrs_from(params, args, &values, &provenance, fault));
+    if (measured && cli_args_has(args, "pcr"))
+        FAIL(fault, ERR_USAGE,
+             "give either --from FILE or --eif FILE, or both, or --pcr N=HEX for each PCR");
+    if (measured)
+        TRY(take_measured(params, args, &values, &provenance, fault));
     else
         TRY(api_set_option(params, "kind", args, "kind"));
     for (const char *pcr; (pcr = cli_args_next(args, "pcr", &next)) != NULL;)
         TRY(take_pcr(&values, pcr, fault));
     TRY(pcr_values_derive(&values, args, fault));
     if (values.present == 0)
-        FAIL(fault, ERR_USAGE, "which PCRs? --from FILE, or --pcr N=HEX for each of them");
+        FAIL(fault, ERR_USAGE,
+             "which PCRs? --from FILE, --eif FILE, or --pcr N=HEX for each of them");
     warn_of_command_line(params, &values);
     TRY(set_provenance(params, &provenance, &values));
     return set_pcr_map(params, &values);
@@ -320,6 +354,9 @@ static const struct cli_option add_options[] = {
      .arg = "FILE|-",
      .help = "read the PCRs from what nitro-cli build-enclave, nitro-cli describe-eif or "
              "nitro-tpm-pcr-compute printed"},
+    {.name = "eif",
+     .arg = "FILE|-",
+     .help = "measure this enclave image file; with --from, both must agree"},
     {.name = "pcr",
      .arg = "N=HEX",
      .help = "one PCR, 96 hex digits; may be repeated",

@@ -22,7 +22,7 @@ struct cli_command {
     enum err (*run)(const struct cli_args *args, struct fault *fault);
 };
 
-extern const struct cli_command cmd_verify, cmd_init, cmd_serve, cmd_status;
+extern const struct cli_command cmd_verify, cmd_describe_eif, cmd_init, cmd_serve, cmd_status;
 extern const struct cli_command cmd_measurement_add, cmd_measurement_list, cmd_measurement_show,
     cmd_measurement_activate, cmd_measurement_deprecate, cmd_measurement_revoke,
     cmd_measurement_discard, cmd_image_list;

@@ -7,6 +7,7 @@
 
 static const struct cli_command *const commands[] = {
     &cmd_verify,
+    &cmd_describe_eif,
     &cmd_init,
     &cmd_serve,
     &cmd_status,

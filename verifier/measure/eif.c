@@ -355,6 +355,7 @@ static enum err finish(struct eif *eif, struct eif_description *out, struct faul
     out->version = eif->version;
     TRY(eif_digest_finish(&eif->digest, out->measured.pcr));
     out->measured.present = 7;
+    out->measured.kind = ATTDOC_ENCLAVE;
     TRY(read_metadata(eif, out, fault));
     TRY(read_signature(eif, out, fault));
     eif_metadata_provenance(out->metadata, &out->measured);
