@@ -17,6 +17,16 @@ static const struct cli_option *option_find(const struct cli_option *options, st
     return NULL;
 }
 
+/* `-o`: a row that has a letter. */
+static const struct cli_option *option_of_letter(const struct cli_option *options, const char *text)
+{
+    for (; options->name != NULL; options++) {
+        if (options->letter != '\0' && text[1] == options->letter && text[2] == '\0')
+            return options;
+    }
+    return NULL;
+}
+
 static enum err unknown_option(const struct cli_option *options, struct bytes name,
                                struct fault *fault)
 {
@@ -92,14 +102,16 @@ static enum err parse_into(struct cli_args *args, int argc, const char *const *a
             args->operands[args->operand_count++] = text;
             continue;
         }
-        if (text[1] != '-')
+        const struct cli_option *lettered = option_of_letter(args->options, text);
+        if (lettered == NULL && text[1] != '-')
             FAIL(fault, ERR_USAGE, "unknown option %s: options are long, such as --help", text);
-        if (text[2] == '\0') {
+        if (lettered == NULL && text[2] == '\0') {
             operands_only = true;
             continue;
         }
         bool used = false;
-        TRY(take_option(args, text + 2, i + 1 < argc ? argv[i + 1] : NULL, &used, fault));
+        TRY(take_option(args, lettered == NULL ? text + 2 : lettered->name,
+                        i + 1 < argc ? argv[i + 1] : NULL, &used, fault));
         if (used)
             i++;
     }
@@ -173,6 +185,39 @@ enum err cli_args_uint(const struct cli_args *args, const char *name, uint64_t m
     return ERR_OK;
 }
 
+enum err cli_duration_parse(const char *text, uint64_t *out_s)
+{
+    static const struct {
+        char unit;
+        uint64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    const uint64_t max = 3653 * UINT64_C(86400);
+    const size_t len = strlen(text);
+    uint64_t number = 0;
+    for (size_t i = 0; i < ARRAY_LEN(units) && len > 0; i++) {
+        if (text[len - 1] != units[i].unit)
+            continue;
+        TRY(decimal_parse(bytes_of(text, len - 1), max / units[i].seconds, &number));
+        *out_s = number * units[i].seconds;
+        return number == 0 ? ERR_MALFORMED : ERR_OK;
+    }
+    return ERR_MALFORMED;
+}
+
+enum err cli_args_duration(const struct cli_args *args, const char *name, uint64_t *out_s,
+                           struct fault *fault)
+{
+    const char *text = cli_args_value(args, name);
+    uint64_t seconds;
+    if (text == NULL)
+        return ERR_OK;
+    if (cli_duration_parse(text, &seconds) != ERR_OK)
+        FAIL(fault, ERR_USAGE, "--%s takes a duration such as 90s, 30m, 12h or 7d, not \"%s\"",
+             name, text);
+    *out_s = seconds;
+    return ERR_OK;
+}
+
 /* Writes words from the help column on, breaking lines at HELP_WIDTH. */
 static void print_wrapped(const char *text, size_t column, FILE *out)
 {
@@ -196,7 +241,10 @@ static void print_wrapped(const char *text, size_t column, FILE *out)
 static void print_row(const struct cli_option *option, FILE *out)
 {
     const char *arg = option->arg == NULL ? "" : option->arg;
-    const int printed = fprintf(out, "  --%s%s%s", option->name, arg[0] == '\0' ? "" : " ", arg);
+    const char letter[] = {',', ' ', '-', option->letter, '\0'};
+    const int printed =
+        fprintf(out, "  --%s%s%s%s", option->name, option->letter == '\0' ? "" : letter,
+                arg[0] == '\0' ? "" : " ", arg);
     const size_t width = printed < 0 ? 0 : (size_t)printed;
     if (width + 2 > HELP_COLUMN)
         fprintf(out, "\n%*s", HELP_COLUMN, "");

@@ -18,6 +18,7 @@ struct cli_option {
     const char *arg;  /* what stands for its value in the help, "S"; NULL: a flag */
     const char *help; /* a phrase */
     bool repeated;    /* may be given more than once */
+    char letter;      /* 'o': `-o VALUE` is the same; 0: none, as nearly always */
 };
 
 struct cli_given {
@@ -54,6 +55,13 @@ const char *cli_args_next(const struct cli_args *args, const char *name, size_t 
  * what it had where the option was not given.  ERR_USAGE outside min..max. */
 MUST_CHECK enum err cli_args_uint(const struct cli_args *args, const char *name, uint64_t min,
                                   uint64_t max, uint64_t *out, struct fault *fault);
+
+/* The same for a duration, "90s", "30m", "12h" or "7d", in seconds: at least one, and at most
+ * ten years.  ERR_USAGE. */
+MUST_CHECK enum err cli_args_duration(const struct cli_args *args, const char *name,
+                                      uint64_t *out_s, struct fault *fault);
+/* One such text; ERR_MALFORMED. */
+MUST_CHECK enum err cli_duration_parse(const char *text, uint64_t *out_s);
 
 /* The table as two columns of help, wrapped to 80 columns. */
 void cli_options_print(const struct cli_option *options, FILE *out);

@@ -16,8 +16,9 @@
 
 /* One row a line, as a table. */
 /* clang-format off */
-#define ROW(name, arg, help)      {name, arg, help, false}
-#define ROW_MORE(name, arg, help) {name, arg, help ", may be repeated", true}
+#define ROW(name_, arg_, help_) {.name = name_, .arg = arg_, .help = help_}
+#define ROW_MORE(name_, arg_, help_) \
+    {.name = name_, .arg = arg_, .help = help_ ", may be repeated", .repeated = true}
 #define ROWS_ALL                                                                             \
     ROW("nsm", "WHERE", "the NSM: a device (" NSM_DEVICE "), or unix:/PATH of a simulator"), \
     ROW("config", "FILE", "settings: lines of key = value, the keys named as the options"),  \
@@ -45,7 +46,7 @@ const struct cli_option settings_options_fetch[] = {
     ROWS_RELEASE,
 };
 const struct cli_option settings_options_pcrs[] = {
-    {"json", NULL, "print one JSON object", false},
+    ROW("json", NULL, "print one JSON object"),
     ROWS_ALL,
 };
 /* clang-format on */

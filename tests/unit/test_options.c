@@ -7,6 +7,7 @@ static const struct cli_option table[] = {
     {.name = "pcr", .arg = "N=HEX", .help = "a PCR", .repeated = true},
     {.name = "max-age", .arg = "S", .help = "seconds"},
     {.name = "json", .help = "as JSON"},
+    {.name = "output", .letter = 'o', .arg = "FORMAT", .help = "how"},
     {0},
 };
 
@@ -46,6 +47,27 @@ START_TEST(valid_options)
     ck_assert_str_eq(cli_args_next(&args, "pcr", &next), "1=bb");
     ck_assert_ptr_null(cli_args_next(&args, "pcr", &next));
     ck_assert(!args.help);
+}
+END_TEST
+
+START_TEST(valid_letter)
+{
+    CLEANUP(cli_args_free) struct cli_args args = {0};
+    CLEANUP(cli_args_free) struct cli_args long_args = {0};
+    ck_ok(PARSE(&args, NULL, "-o", "name", "--json"));
+    ck_assert_str_eq(cli_args_value(&args, "output"), "name");
+    ck_assert(cli_args_has(&args, "json"));
+    ck_ok(PARSE(&long_args, NULL, "--output", "name"));
+    ck_assert_str_eq(cli_args_value(&long_args, "output"), "name");
+}
+END_TEST
+
+START_TEST(wrong_letter)
+{
+    REFUSED("--output needs a value: --output FORMAT", "-o");
+    REFUSED("--output was given twice", "-o", "name", "--output", "name");
+    REFUSED("unknown option -oname", "-oname");
+    REFUSED("unknown option -O", "-O", "name");
 }
 END_TEST
 
@@ -207,6 +229,7 @@ START_TEST(valid_help_text)
                                              "  --pcr N=HEX           a PCR\n"
                                              "  --max-age S           seconds\n"
                                              "  --json                as JSON\n"
+                                             "  --output, -o FORMAT   how\n"
                                              "  --help                show this text\n");
 }
 END_TEST
@@ -227,6 +250,61 @@ START_TEST(long_help_text)
 }
 END_TEST
 
-UNIT_MAIN("options", valid_options, valid_nothing, valid_dash_and_double_dash, valid_strange_values,
-          valid_help_whatever_else, wrong_option, long_option, no_value, wrong_repeated, valid_uint,
-          wrong_uint, wrong_uint_below, valid_help_text, long_help_text)
+START_TEST(valid_durations)
+{
+    static const struct {
+        const char *text;
+        uint64_t seconds; /* 0: refused */
+    } cases[] = {
+        {"1s", 1},
+        {"90s", 90},
+        {"30m", 1800},
+        {"12h", 43200},
+        {"90d", 7776000},
+        {"3653d", 315619200},
+        {"3654d", 0},
+        {"315619201s", 0},
+        {"0s", 0},
+        {"", 0},
+        {"s", 0},
+        {"1", 0},
+        {"-1s", 0},
+        {"1w", 0},
+        {"01s", 0},
+        {"1.5h", 0},
+        {"1 h", 0},
+        {"1hs", 0},
+        {"18446744073709551617s", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint64_t seconds = 7;
+        ck_err(cli_duration_parse(cases[i].text, &seconds),
+               cases[i].seconds == 0 ? ERR_MALFORMED : ERR_OK);
+        if (cases[i].seconds != 0)
+            ck_assert_uint_eq(seconds, cases[i].seconds);
+    }
+}
+END_TEST
+
+START_TEST(valid_duration_option)
+{
+    struct fault fault = FAULT_NONE;
+    uint64_t seconds = 5;
+    CLEANUP(cli_args_free) struct cli_args args = {0};
+    CLEANUP(cli_args_free) struct cli_args wrong = {0};
+    ck_ok(PARSE(&args, NULL, "--at", "30m"));
+    ck_ok(cli_args_duration(&args, "max-age", &seconds, NULL));
+    ck_assert_uint_eq(seconds, 5); /* not given */
+    ck_ok(cli_args_duration(&args, "at", &seconds, NULL));
+    ck_assert_uint_eq(seconds, 1800);
+    ck_ok(PARSE(&wrong, NULL, "--at", "30"));
+    ck_err(cli_args_duration(&wrong, "at", &seconds, &fault), ERR_USAGE);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "--at takes a duration"));
+    ck_assert_uint_eq(seconds, 1800);
+}
+END_TEST
+
+UNIT_MAIN("options", valid_options, valid_letter, wrong_letter, valid_nothing,
+          valid_dash_and_double_dash, valid_strange_values, valid_help_whatever_else, wrong_option,
+          long_option, no_value, wrong_repeated, valid_uint, wrong_uint, wrong_uint_below,
+          valid_help_text, long_help_text, valid_durations, valid_duration_option)
