@@ -103,6 +103,7 @@ struct store_change {
     const struct sealed_value *sealed; /* inserted; ERR_EXISTS */
     size_t erased_count;
     const struct sealed_ref *erased; /* overwritten: of a destroyed secret nothing is left */
+    uint64_t activated_id; /* a measurement that counts from now on (struct store_use); 0: none */
     const struct policy_head *head;
     const struct audit_entry *audit;
 };
@@ -127,6 +128,8 @@ struct store_decision {
     const struct audit_entry *audit[2];
     size_t sealed_count;                            /* read only for a grant */
     struct sealed_ref wanted[PROTOCOL_SECRETS_MAX]; /* ERR_STORE where one is missing */
+    /* The measurement that granted each, whose use is counted with a grant; 0: none did. */
+    uint64_t measurement_id[PROTOCOL_SECRETS_MAX];
 };
 struct store_outcome {
     bool over_quota; /* the refusal was recorded; nothing was read */
@@ -135,12 +138,38 @@ struct store_outcome {
 };
 void store_outcome_free(struct store_outcome *outcome);
 
+/* How a measurement is used.  Statistics: under no MAC, and nothing is decided by them.  All
+ * times are those of the decisions' records; days are UTC, counted from 1970. */
+#define STORE_DAY_MS   UINT64_C(86400000)
+#define STORE_USE_DAYS 400 /* so many are kept of each measurement */
+struct store_use {
+    uint64_t measurement_id;
+    uint64_t counted_from_ms; /* activated, or since when the store counts; 0: ever since added */
+    uint64_t first_ms;        /* 0: never released to; the same of last_ms */
+    uint64_t last_ms;
+    uint64_t releases; /* documents that it granted something to */
+    uint64_t enclaves; /* distinct module_ids */
+};
+/* A version of a secret that an enclave was given. */
+struct enclave_use {
+    uint64_t id; /* ascending by the first time */
+    struct bytes module_id;
+    uint64_t secret_id;
+    uint32_t version;
+    uint64_t first_ms;
+    uint64_t last_ms;
+    uint64_t releases;
+};
+
 /* Rows and records as they are read; views die when the callback returns.  A callback's
  * error ends the scan and is returned.  Other reads wait meanwhile, and a callback must
  * not call the store. */
 typedef enum err policy_row_fn(const struct policy_row *row, void *context);
 typedef enum err audit_entry_fn(const struct audit_entry *entry, void *context);
 typedef enum err checkpoint_fn(uint64_t sequence, struct bytes message, void *context);
+typedef enum err use_fn(const struct store_use *use, void *context);
+typedef enum err use_day_fn(uint64_t day, uint64_t releases, void *context);
+typedef enum err enclave_use_fn(const struct enclave_use *use, void *context);
 
 /* Makes a new database with its identity and first change (rows, head, first audit
  * record; expected_revision 0), mode 0600.  ERR_EXISTS where the file exists, ERR_FILE
@@ -191,6 +220,15 @@ struct store_ops {
     /* Of the records from..to inclusive, ascending; UINT64_MAX is the end. */
     enum err (*checkpoint_scan)(struct store *, uint64_t from, uint64_t to, checkpoint_fn *fn,
                                 void *context, struct fault *);
+    /* Of the measurements from..to inclusive, ascending: those that anything is known of. */
+    enum err (*use_scan)(struct store *, uint64_t from, uint64_t to, use_fn *fn, void *context,
+                         struct fault *);
+    /* A measurement's releases on each day that had any, ascending. */
+    enum err (*use_day_scan)(struct store *, uint64_t measurement_id, uint64_t from_day,
+                             use_day_fn *fn, void *context, struct fault *);
+    /* What a measurement was released to, beyond row `after`, ascending, at most `limit`. */
+    enum err (*enclave_scan)(struct store *, uint64_t measurement_id, uint64_t after,
+                             uint64_t limit, enclave_use_fn *fn, void *context, struct fault *);
 };
 const struct store_ops *store_ops(const struct store *store);
 

@@ -200,5 +200,8 @@ const struct store_backend store_backend_sqlite = {
             .audit_find = sqlite_audit_find,
             .put_checkpoint = sqlite_put_checkpoint,
             .checkpoint_scan = sqlite_checkpoint_scan,
+            .use_scan = sqlite_use_scan,
+            .use_day_scan = sqlite_use_day_scan,
+            .enclave_scan = sqlite_enclave_scan,
         },
 };

@@ -2,8 +2,8 @@
  *
  * Two connections to one file: a writer, and a reader that never waits for it (WAL).
  * store_sqlite.c: the file's life and the store's identity; store_sqlite_schema.c: whose
- * file it is and which schema; _policy.c, _release.c, _audit.c: the operations, one
- * transaction each. */
+ * file it is and which schema; _policy.c, _release.c, _audit.c, _use.c: the operations,
+ * one transaction each. */
 #ifndef VOUCHSAFE_STORE_SQLITE_H
 #define VOUCHSAFE_STORE_SQLITE_H
 
@@ -69,6 +69,11 @@ MUST_CHECK enum err sqlite_change_apply(struct sql_transaction *t,
 MUST_CHECK enum err sqlite_revision_check(struct sql_transaction *t, uint64_t expected);
 /* ERR_STORE_CONFLICT unless it is the next one. */
 MUST_CHECK enum err sqlite_audit_add(struct sql_transaction *t, const struct audit_entry *entry);
+/* Counts what a granted decision was granted by. */
+MUST_CHECK enum err sqlite_use_count(struct sql_transaction *t, const struct store_decision *d);
+/* From when on a measurement counts. */
+MUST_CHECK enum err sqlite_use_begin(struct sql_transaction *t, uint64_t measurement_id,
+                                     uint64_t now_ms);
 
 /* --- operations, as in store.h --- */
 
@@ -98,5 +103,13 @@ enum err sqlite_put_checkpoint(struct store *store, uint64_t sequence, struct by
                                struct fault *fault);
 enum err sqlite_checkpoint_scan(struct store *store, uint64_t from, uint64_t to, checkpoint_fn *fn,
                                 void *context, struct fault *fault);
+
+enum err sqlite_use_scan(struct store *store, uint64_t from, uint64_t to, use_fn *fn, void *context,
+                         struct fault *fault);
+enum err sqlite_use_day_scan(struct store *store, uint64_t measurement_id, uint64_t from_day,
+                             use_day_fn *fn, void *context, struct fault *fault);
+enum err sqlite_enclave_scan(struct store *store, uint64_t measurement_id, uint64_t after,
+                             uint64_t limit, enclave_use_fn *fn, void *context,
+                             struct fault *fault);
 
 #endif

@@ -382,6 +382,8 @@ enum err sqlite_change_apply(struct sql_transaction *t,
         TRY(write_sealed(t, &change->sealed[i]));
     for (size_t i = 0; i < change->erased_count; i++)
         TRY(erase_sealed(t, &change->erased[i]));
+    if (change->activated_id != 0)
+        TRY(sqlite_use_begin(t, change->activated_id, change->audit->time_ms));
     TRY(write_head(t, change->head));
     return sqlite_audit_add(t, change->audit);
 }

@@ -142,6 +142,7 @@ enum err sqlite_commit_decision(struct store *store, const struct store_decision
         TRY(take_quotas(&t, d, &outcome.over_quota));
     TRY(sqlite_audit_add(&t, d->audit[outcome.over_quota ? 1 : 0]));
     if (d->granted && !outcome.over_quota) {
+        TRY(sqlite_use_count(&t, d));
         outcome.sealed_count = d->sealed_count;
         for (size_t i = 0; i < d->sealed_count; i++)
             TRY(read_sealed(&t, &d->wanted[i], &outcome.sealed[i]));

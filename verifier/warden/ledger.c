@@ -129,6 +129,7 @@ static enum err commit_rows(struct ledger *l, const struct ledger_change *change
         .sealed = &change->sealed,
         .erased_count = change->erased_count,
         .erased = change->erased,
+        .activated_id = change->activated_id,
         .head = &head,
         .audit = &record->entry,
     };
@@ -232,12 +233,14 @@ enum err ledger_commit_change(struct ledger *l, const struct ledger_change *chan
     return err;
 }
 
-static void quotas_of(const struct policy_verdict *verdict, struct store_decision *out)
+/* What is read, and what is counted. */
+static void uses_of(const struct policy_verdict *verdict, struct store_decision *out)
 {
     for (size_t i = 0; i < verdict->count; i++) {
         const struct policy_item *item = &verdict->item[i];
         out->wanted[i].secret_id = item->secret_id;
         out->wanted[i].version = item->version;
+        out->measurement_id[i] = item->measurement_id;
         if (item->quota == 0)
             continue;
         out->quota[out->quota_count].grant_id = item->grant_id;
@@ -268,7 +271,7 @@ static enum err commit_decision_locked(struct ledger *l, const struct ledger_dec
     memcpy(stored.challenge, d->challenge.ptr, sizeof stored.challenge);
     TRY(chain_event(l->keyring, d->event, l->sequence, l->hash, &decided));
     if (d->granted) {
-        quotas_of(d->verdict, &stored);
+        uses_of(d->verdict, &stored);
         TRY(chain_event(l->keyring, d->over_quota, l->sequence, l->hash, &refused));
     }
     TRY(l->ops->commit_decision(l->store, &stored, outcome, fault));

@@ -46,6 +46,7 @@ struct ledger_change {
     struct sealed_value sealed;
     size_t erased_count;
     const struct sealed_ref *erased; /* borrowed: sealed values that go, for good */
+    uint64_t activated_id;           /* a measurement that counts from now on; 0: none */
 };
 void ledger_change_free(struct ledger_change *change);
 
