@@ -266,7 +266,9 @@ class Commands(WithStore):
         self.assertEqual(self.done("measurement", "add", "payments@1.4.2", *PCRS, "--label",
                                    "commit=abc"), "unchanged payments@1.4.2 (active)\n")
         self.refused("exists", "measurement", "add", "payments@1.4.2", *PCRS, says="labels")
-        self.assertEqual(self.json("measurement", "show", "payments@1.4.2"), measurement)
+        shown = self.json("measurement", "show", "payments@1.4.2")
+        self.assertEqual(shown.pop("use")["releases"], 0)
+        self.assertEqual(shown, measurement)
         self.assertIn(pcr("a1"), self.done("measurement", "show", "payments@1.4.2"))
 
     def test_measurement_conflict(self):

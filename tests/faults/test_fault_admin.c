@@ -170,6 +170,8 @@ static const struct operation {
     {"measurement.add", ask_add, true},
     {"measurement.list", ask_nothing, false},
     {"measurement.show", ask_show, false},
+    {"measurement.enclaves", ask_show, false},
+    {"measurement.grants", ask_show, false},
     {"measurement.activate", ask_activate, true},
     {"measurement.deprecate", ask_end, true},
     {"measurement.revoke", ask_end, true},

@@ -14,6 +14,8 @@ static const struct {
     {"measurement.add", RIGHT_DRAFT},
     {"measurement.list", RIGHT_VIEW},
     {"measurement.show", RIGHT_VIEW},
+    {"measurement.enclaves", RIGHT_VIEW},
+    {"measurement.grants", RIGHT_VIEW},
     {"measurement.activate", RIGHT_ACTIVATE},
     {"measurement.deprecate", RIGHT_ACTIVATE},
     {"measurement.revoke", RIGHT_ACTIVATE},

@@ -8,22 +8,33 @@
 #include "common/protocol.h"
 #include "eif_file.h"
 #include "pcr_values.h"
+#include "rollout.h"
 #include "show.h"
+#include "verifier/clock.h"
 #include "verifier/measure/nitro_json.h"
 
-#define PATH_LIST "/v1/admin/measurements"
-#define PATH_SHOW "/v1/admin/measurement"
+#define PATH_LIST   "/v1/admin/measurements"
+#define PATH_REVOKE PATH_LIST "/revoke"
+#define PATH_SHOW   "/v1/admin/measurement"
+
+#define BUILDS_MAX 100000 /* that one command changes: what xargs makes of a list fits */
 
 /* ---- what is asked ---- */
 
-/* IMAGE@VERSION, the first operand, as the two parameters of the API. */
-static enum err set_build(json_t *params, const struct cli_args *args, struct fault *fault)
+/* IMAGE@VERSION as the two parameters of the API. */
+static enum err set_named(json_t *params, const char *build, struct fault *fault)
 {
     char image[PROTOCOL_IMAGE_MAX + 1];
     char version[PROTOCOL_IMAGE_MAX + 1];
-    TRY(protocol_build_split(args->operands[0], image, version, fault));
+    TRY(protocol_build_split(build, image, version, fault));
     TRY(api_set(params, "image", json_string(image)));
     return api_set(params, "version", json_string(version));
+}
+
+/* The first operand. */
+static enum err set_build(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    return set_named(params, args->operands[0], fault);
 }
 
 static enum err take_pcr(struct pcr_values *values, const char *text, struct fault *fault)
@@ -204,17 +215,23 @@ static enum err set_new(json_t *params, const struct cli_args *args, struct faul
 
 /* ---- what is shown ---- */
 
-/* "added payments@1.4.2 (active)" */
 static enum err print_result(const struct cli_args *args, const json_t *answer)
 {
-    if (cli_args_has(args, "json"))
-        return cli_print_json(answer);
-    const json_t *m = json_object_get(answer, "measurement");
-    CLEANUP(buf_free) struct buf line = {0};
-    TRY(buf_append_format(&line, "%s %s@%s (%s)", show_text(answer, "result"),
-                          show_text(m, "image"), show_text(m, "version"), show_text(m, "state")));
-    cli_print_text(bytes_of_buf(&line), stdout);
-    putchar('\n');
+    return cli_args_has(args, "json") ? cli_print_json(answer) : rollout_print_result(answer);
+}
+
+/* IMAGE@VERSION, one a line: for xargs. */
+static enum err print_names(const json_t *rows)
+{
+    size_t i;
+    const json_t *m;
+    json_array_foreach(rows, i, m)
+    {
+        CLEANUP(buf_free) struct buf line = {0};
+        TRY(buf_append_format(&line, "%s@%s", show_text(m, "image"), show_text(m, "version")));
+        cli_print_text(bytes_of_buf(&line), stdout);
+        putchar('\n');
+    }
     return ERR_OK;
 }
 
@@ -267,7 +284,7 @@ static enum err print_one(json_t *m)
         const struct show_column pcr = {name, path};
         TRY(show_object(m, &pcr, 1));
     }
-    return ERR_OK;
+    return rollout_print_use(m);
 }
 
 /* ---- the commands ---- */
@@ -283,17 +300,42 @@ static enum err add_run(const struct cli_args *args, struct fault *fault)
     return print_result(args, answer);
 }
 
+/* What was not used since then, by this machine's clock. */
+static enum err set_unused(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    uint64_t unused_s = 0;
+    char time[TIME_TEXT_MAX];
+    TRY(cli_args_duration(args, "unused-for", &unused_s, fault));
+    if (unused_s == 0)
+        return ERR_OK;
+    time_format(clock_now_ms() - (int64_t)unused_s * 1000, time);
+    return api_set(params, "unused_since", json_string(time));
+}
+
+static enum err check_output(const struct cli_args *args, struct fault *fault)
+{
+    const char *output = cli_args_value(args, "output");
+    if (output != NULL && strcmp(output, "name") != 0)
+        FAIL(fault, ERR_USAGE, "--output takes name, not \"%s\"", output);
+    if (output != NULL && cli_args_has(args, "json"))
+        FAIL(fault, ERR_USAGE, "give either --output name or --json");
+    return ERR_OK;
+}
+
 static enum err list_run(const struct cli_args *args, struct fault *fault)
 {
     static const struct show_column columns[] = {
-        {"IMAGE", "image"}, {"VERSION", "version"}, {"STATE", "state"}, {"DEBUG", "debug"},
-        {"KIND", "kind"},   {"CREATED", "created"}, {"PCR0", "pcrs.0"}, {"NOTE", "note"},
+        {"IMAGE", "image"},         {"VERSION", "version"}, {"STATE", "state"},
+        {"DEBUG", "debug"},         {"KIND", "kind"},       {"CREATED", "created"},
+        {"LAST SEEN", "last_seen"}, {"PCR0", "pcrs.0"},     {"NOTE", "note"},
     };
     CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *rows = NULL;
     TRY(api_set_option(params, "image", args, "image"));
     TRY(api_set_option(params, "state", args, "in-state"));
+    TRY(set_unused(params, args, fault));
+    TRY(check_output(args, fault));
     TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
     TRY(api_list(&api, PATH_LIST, params, "after", "measurements", &rows, fault));
     if (cli_args_has(args, "json"))
@@ -302,6 +344,8 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
         json_t *m = json_array_get(rows, i);
         TRY(api_set(m, "note", json_string(note_of(m))));
     }
+    if (cli_args_has(args, "output"))
+        return print_names(rows);
     return show_table(rows, columns, ARRAY_LEN(columns));
 }
 
@@ -317,36 +361,87 @@ static enum err show_run(const struct cli_args *args, struct fault *fault)
     return cli_args_has(args, "json") ? cli_print_json(m) : print_one(m);
 }
 
-static enum err change_state(const struct cli_args *args, const char *path, struct fault *fault)
+static enum err enclaves_run(const struct cli_args *args, struct fault *fault)
 {
+    static const struct show_column columns[] = {
+        {"ENCLAVE", "enclave"},       {"SECRET", "secret"},       {"VERSION", "version"},
+        {"FIRST SEEN", "first_seen"}, {"LAST SEEN", "last_seen"}, {"RELEASES", "releases"},
+    };
     CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
-    CLEANUP(json_decrefp) json_t *answer = NULL;
+    CLEANUP(json_decrefp) json_t *rows = NULL;
     TRY(set_build(params, args, fault));
-    TRY(api_set_option(params, "reason", args, "reason"));
     TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "POST", path, params, &answer, fault));
-    return print_result(args, answer);
+    TRY(api_list(&api, PATH_SHOW "/enclaves", params, "after", "enclaves", &rows, fault));
+    return cli_args_has(args, "json") ? cli_print_json(rows)
+                                      : show_table(rows, columns, ARRAY_LEN(columns));
+}
+
+/* A dry run is judged by the server as the change would be, which it then leaves. */
+enum change_mode { CHANGE, DRY_RUN };
+
+static enum change_mode change_mode(const struct cli_args *args)
+{
+    return cli_args_has(args, "dry-run") ? DRY_RUN : CHANGE;
+}
+
+static enum err change_one(const struct cli_args *args, const struct api *api, const char *build,
+                           const char *path, enum change_mode mode, struct fault *fault)
+{
+    CLEANUP(json_decrefp) json_t *params = json_object();
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    TRY(set_named(params, build, fault));
+    TRY(api_set_option(params, "reason", args, "reason"));
+    if (mode == DRY_RUN)
+        TRY(api_set(params, "dry_run", json_true()));
+    TRY(api_call(api, "POST", path, params, &answer, fault));
+    if (mode == CHANGE || strcmp(path, PATH_REVOKE) != 0)
+        return print_result(args, answer);
+    TRY(rollout_add_losses(api, params, answer, fault));
+    return cli_args_has(args, "json") ? cli_print_json(answer) : rollout_print_losses(answer);
+}
+
+/* One by one; the first that is refused ends it, and those before it are done. */
+static enum err change_state(const struct cli_args *args, const char *path, enum change_mode mode,
+                             struct fault *fault)
+{
+    CLEANUP(api_free) struct api api = {0};
+    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
+    for (size_t i = 0; i < args->operand_count; i++)
+        TRY(change_one(args, &api, args->operands[i], path, mode, fault));
+    return ERR_OK;
 }
 
 static enum err activate_run(const struct cli_args *args, struct fault *fault)
 {
-    return change_state(args, PATH_LIST "/activate", fault);
+    return change_state(args, PATH_LIST "/activate", CHANGE, fault);
+}
+
+static enum err deprecate_old(const struct cli_args *args, struct fault *fault)
+{
+    CLEANUP(api_free) struct api api = {0};
+    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
+    return rollout_deprecate_old(args, &api, fault);
 }
 
 static enum err deprecate_run(const struct cli_args *args, struct fault *fault)
 {
-    return change_state(args, PATH_LIST "/deprecate", fault);
+    const bool old = cli_args_has(args, "all-but-newest");
+    if (old != cli_args_has(args, "image") || old != (args->operand_count == 0))
+        FAIL(fault, ERR_USAGE,
+             "give either IMAGE@VERSION, or --image IMAGE with --all-but-newest N");
+    return old ? deprecate_old(args, fault)
+               : change_state(args, PATH_LIST "/deprecate", change_mode(args), fault);
 }
 
 static enum err revoke_run(const struct cli_args *args, struct fault *fault)
 {
-    return change_state(args, PATH_LIST "/revoke", fault);
+    return change_state(args, PATH_REVOKE, change_mode(args), fault);
 }
 
 static enum err discard_run(const struct cli_args *args, struct fault *fault)
 {
-    return change_state(args, PATH_LIST "/discard", fault);
+    return change_state(args, PATH_LIST "/discard", CHANGE, fault);
 }
 
 static const struct cli_option add_options[] = {
@@ -379,12 +474,31 @@ static const struct cli_option list_options[] = {
     {.name = "in-state",
      .arg = "STATE",
      .help = "draft, active, deprecated, revoked or discarded (which are not listed otherwise)"},
+    {.name = "unused-for",
+     .arg = "DURATION",
+     .help = "that count, but were not released to for so long, such as 7d or 12h"},
+    {.name = "output", .letter = 'o', .arg = "name", .help = "IMAGE@VERSION alone, one a line"},
     API_OPTIONS};
 
 static const struct cli_option show_options[] = {API_OPTIONS};
 
 static const struct cli_option state_options[] = {
     {.name = "reason", .arg = "TEXT", .help = "goes into the audit record"}, API_OPTIONS};
+
+static const struct cli_option deprecate_options[] = {
+    {.name = "image", .arg = "IMAGE", .help = "with --all-but-newest: the builds of this image"},
+    {.name = "all-but-newest",
+     .arg = "N",
+     .help = "of the active builds of --image all but the N registered last"},
+    {.name = "dry-run", .help = "change nothing, and say what would change"},
+    {.name = "reason", .arg = "TEXT", .help = "goes into the audit record"},
+    API_OPTIONS};
+
+static const struct cli_option revoke_options[] = {
+    {.name = "dry-run",
+     .help = "change nothing, and say what would stop and which enclaves hold secrets already"},
+    {.name = "reason", .arg = "TEXT", .help = "goes into the audit record"},
+    API_OPTIONS};
 
 const struct cli_command cmd_measurement_add = {
     .name = "measurement add",
@@ -418,33 +532,43 @@ const struct cli_command cmd_measurement_show = {
     .run = show_run,
 };
 
+const struct cli_command cmd_measurement_enclaves = {
+    .name = "measurement enclaves",
+    .operands = "IMAGE@VERSION",
+    .summary = "list the enclaves of a build and what they hold",
+    .options = show_options,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = enclaves_run,
+};
+
 const struct cli_command cmd_measurement_activate = {
     .name = "measurement activate",
-    .operands = "IMAGE@VERSION",
+    .operands = "IMAGE@VERSION...",
     .summary = "make a draft or deprecated measurement count",
     .options = state_options,
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = BUILDS_MAX,
     .run = activate_run,
 };
 
 const struct cli_command cmd_measurement_deprecate = {
     .name = "measurement deprecate",
-    .operands = "IMAGE@VERSION",
+    .operands = "[IMAGE@VERSION...]",
     .summary = "let a measurement work on, with a warning",
-    .options = state_options,
-    .operands_min = 1,
-    .operands_max = 1,
+    .options = deprecate_options,
+    .operands_min = 0,
+    .operands_max = BUILDS_MAX,
     .run = deprecate_run,
 };
 
 const struct cli_command cmd_measurement_revoke = {
     .name = "measurement revoke",
-    .operands = "IMAGE@VERSION",
+    .operands = "IMAGE@VERSION...",
     .summary = "refuse a measurement for good, whatever else matches",
-    .options = state_options,
+    .options = revoke_options,
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = BUILDS_MAX,
     .run = revoke_run,
 };
 

@@ -25,7 +25,7 @@ struct cli_command {
 extern const struct cli_command cmd_verify, cmd_describe_eif, cmd_init, cmd_serve, cmd_status;
 extern const struct cli_command cmd_measurement_add, cmd_measurement_list, cmd_measurement_show,
     cmd_measurement_activate, cmd_measurement_deprecate, cmd_measurement_revoke,
-    cmd_measurement_discard, cmd_image_list;
+    cmd_measurement_discard, cmd_measurement_enclaves, cmd_image_list;
 extern const struct cli_command cmd_secret_put, cmd_secret_list;
 extern const struct cli_command cmd_grant_add, cmd_grant_list, cmd_grant_remove;
 extern const struct cli_command cmd_issuer_show, cmd_issuer_delegate;

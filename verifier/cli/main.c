@@ -14,6 +14,7 @@ static const struct cli_command *const commands[] = {
     &cmd_measurement_add,
     &cmd_measurement_list,
     &cmd_measurement_show,
+    &cmd_measurement_enclaves,
     &cmd_measurement_activate,
     &cmd_measurement_deprecate,
     &cmd_measurement_revoke,

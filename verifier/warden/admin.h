@@ -59,12 +59,18 @@ json_t *admin_hex(struct bytes value);
 json_t *admin_base64(struct bytes value);
 json_t *admin_string(struct bytes utf8);
 
+/* The measurement that the parameters `image` and `version` name (admin_measurement.c);
+ * ERR_MALFORMED, ERR_NOT_FOUND. */
+MUST_CHECK enum err admin_find_build(struct admin_call *call, const struct policy *policy,
+                                     uint64_t *id);
+
 /* The functions of the table. */
 admin_fn admin_status, admin_verify;
 admin_fn admin_image_list;
 admin_fn admin_measurement_add, admin_measurement_list, admin_measurement_show,
     admin_measurement_activate, admin_measurement_deprecate, admin_measurement_revoke,
     admin_measurement_discard;
+admin_fn admin_measurement_enclaves, admin_measurement_grants;
 admin_fn admin_sealing_key, admin_put_challenge, admin_secret_put, admin_secret_list;
 admin_fn admin_grant_add, admin_grant_list, admin_grant_remove;
 admin_fn admin_audit_list, admin_audit_export;

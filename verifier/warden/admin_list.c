@@ -14,19 +14,27 @@ static enum err append_row(const struct policy *policy, uint64_t id, admin_show_
     return show(policy, id, context, object);
 }
 
+enum err admin_page(struct admin_call *call, uint64_t *after, uint64_t *limit)
+{
+    *after = 0;
+    *limit = ADMIN_LIMIT_DEFAULT;
+    TRY(admin_uint(call, "after", ADMIN_OPTIONAL, INT64_MAX, after));
+    TRY(admin_uint(call, "limit", ADMIN_OPTIONAL, ADMIN_LIMIT_MAX, limit));
+    if (*limit == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "limit"), ERR_MALFORMED,
+             "an integer of 1..%d is expected", ADMIN_LIMIT_MAX);
+    return ERR_OK;
+}
+
 enum err admin_list(struct admin_call *call, const struct policy *policy, const char *member,
                     uint64_t count, admin_wanted_fn *wanted, admin_show_fn *show,
                     const void *context, json_t *out)
 {
-    uint64_t after = 0;
-    uint64_t limit = ADMIN_LIMIT_DEFAULT;
+    uint64_t after;
+    uint64_t limit;
     json_t *rows = json_array();
     TRY(admin_set(out, member, rows));
-    TRY(admin_uint(call, "after", ADMIN_OPTIONAL, INT64_MAX, &after));
-    TRY(admin_uint(call, "limit", ADMIN_OPTIONAL, ADMIN_LIMIT_MAX, &limit));
-    if (limit == 0)
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "limit"), ERR_MALFORMED,
-             "an integer of 1..%d is expected", ADMIN_LIMIT_MAX);
+    TRY(admin_page(call, &after, &limit));
     for (uint64_t id = after + 1; id <= count; id++) {
         if (wanted != NULL && !wanted(policy, id, context))
             continue;
@@ -37,7 +45,7 @@ enum err admin_list(struct admin_call *call, const struct policy *policy, const 
     return ERR_OK;
 }
 
-static enum err read_time(struct admin_call *call, const char *name, uint64_t *out)
+enum err admin_read_time(struct admin_call *call, const char *name, uint64_t *out)
 {
     char text[40] = "";
     int64_t ms;
@@ -53,8 +61,8 @@ static enum err read_time(struct admin_call *call, const char *name, uint64_t *o
 
 enum err admin_window(struct admin_call *call, uint64_t *not_before_ms, uint64_t *not_after_ms)
 {
-    TRY(read_time(call, "not_before", not_before_ms));
-    TRY(read_time(call, "not_after", not_after_ms));
+    TRY(admin_read_time(call, "not_before", not_before_ms));
+    TRY(admin_read_time(call, "not_after", not_after_ms));
     if (*not_after_ms != POLICY_NO_TIME && *not_after_ms < *not_before_ms)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "not_after"), ERR_MALFORMED,
              "the end lies before the beginning");

@@ -11,12 +11,17 @@ typedef bool admin_wanted_fn(const struct policy *policy, uint64_t id, const voi
 typedef enum err admin_show_fn(const struct policy *policy, uint64_t id, const void *context,
                                json_t *object);
 
+/* The parameters `after` (0 where absent) and `limit`. */
+MUST_CHECK enum err admin_page(struct admin_call *call, uint64_t *after, uint64_t *limit);
+
 /* Sets `member` to the wanted rows after parameter `after`, at most `limit` of them,
  * and `next` where there are more.  `wanted` may be NULL: all.  Under ledger_read. */
 MUST_CHECK enum err admin_list(struct admin_call *call, const struct policy *policy,
                                const char *member, uint64_t count, admin_wanted_fn *wanted,
                                admin_show_fn *show, const void *context, json_t *out);
 
+/* An optional parameter, RFC 3339; `*out` stays as it was where it is absent. */
+MUST_CHECK enum err admin_read_time(struct admin_call *call, const char *name, uint64_t *out);
 /* The parameters not_before and not_after, RFC 3339; POLICY_NO_TIME where absent. */
 MUST_CHECK enum err admin_window(struct admin_call *call, uint64_t *not_before_ms,
                                  uint64_t *not_after_ms);

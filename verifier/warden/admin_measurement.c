@@ -6,6 +6,7 @@
 #include "admin.h"
 #include "admin_conflict.h"
 #include "admin_list.h"
+#include "admin_use.h"
 #include "common/cbor_reader.h"
 #include "common/cbor_writer.h"
 #include "common/codec.h"
@@ -80,8 +81,7 @@ static enum err answer_measurement(struct admin_call *call, uint64_t id, const c
     uint64_t revision;
     json_t *object = json_object();
     TRY(admin_set(out, "measurement", object));
-    if (result != NULL)
-        TRY(admin_set(out, "result", json_string(result)));
+    TRY(admin_set(out, "result", json_string(result)));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
     const enum err err = show_measurement(policy, id, NULL, object);
     ledger_done(call->warden->ledger);
@@ -114,18 +114,31 @@ static enum err find_build(struct admin_call *call, const struct policy *policy,
     return ERR_OK;
 }
 
-enum err admin_measurement_show(struct admin_call *call, json_t *out)
+enum err admin_find_build(struct admin_call *call, const struct policy *policy, uint64_t *id)
 {
     char image[64];
     char version[64];
-    uint64_t id;
-    uint64_t revision;
     TRY(read_build(call, image, version));
+    return find_build(call, policy, image, version, id);
+}
+
+static enum err show_with_use(struct admin_call *call, const struct policy *policy, json_t *object)
+{
+    uint64_t id;
+    TRY(admin_find_build(call, policy, &id));
+    TRY(show_measurement(policy, id, NULL, object));
+    return admin_set_use(call, policy, id, object);
+}
+
+enum err admin_measurement_show(struct admin_call *call, json_t *out)
+{
+    uint64_t revision;
+    json_t *object = json_object();
+    TRY(admin_set(out, "measurement", object));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = find_build(call, policy, image, version, &id);
+    const enum err err = show_with_use(call, policy, object);
     ledger_done(call->warden->ledger);
-    TRY(err);
-    return answer_measurement(call, id, NULL, out);
+    return err;
 }
 
 /* --- Adding --- */
@@ -306,6 +319,8 @@ static enum err prepare_state(struct admin_call *call, const struct policy *poli
     m.state = to;
     columns.len = 0;
     TRY(policy_measurement_append(&m, &columns));
+    if (to == MEASUREMENT_ACTIVE)
+        change->activated_id = *id;
     return ledger_change_add(change, POLICY_MEASUREMENT, *id, &columns);
 }
 
@@ -316,18 +331,20 @@ static enum err change_state(struct admin_call *call, enum measurement_state to,
     char version[64];
     char reason[256] = "";
     char build[PROTOCOL_BUILD_MAX + 1];
+    bool dry_run = false;
     uint64_t revision;
     uint64_t id = 0;
 
     TRY(read_build(call, image, version));
     TRY(admin_text(call, "reason", ADMIN_OPTIONAL, sizeof reason, reason));
+    TRY(admin_bool(call, "dry_run", &dry_run));
     snprintf(build, sizeof build, "%s@%s", image, version);
     const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
     const enum err err = prepare_state(call, policy, image, version, to, &change, &id);
-    if (err != ERR_OK || change.count == 0) {
+    if (err != ERR_OK || change.count == 0 || dry_run) {
         ledger_abandon(call->warden->ledger);
         TRY(err);
-        return answer_measurement(call, id, "unchanged", out);
+        return answer_measurement(call, id, change.count == 0 ? "unchanged" : "would change", out);
     }
     const struct audit_event event = admin_event(call, revision + 1, build, reason);
     TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
@@ -361,7 +378,21 @@ enum err admin_measurement_discard(struct admin_call *call, json_t *out)
 struct measurement_filter {
     uint64_t image_id;
     char state[16];
+    uint64_t unused_since_ms; /* 0: used or not */
+    struct use_view *use;
 };
+
+/* What could be ended because nobody needs it: it counts, and was not used for long.  Where the
+ * store fails it is for show_row to say so. */
+static bool is_unused(const struct measurement_filter *filter, uint64_t id,
+                      const struct policy_measurement *m)
+{
+    const struct store_use *use;
+    if (m->state != MEASUREMENT_ACTIVE && m->state != MEASUREMENT_DEPRECATED)
+        return false;
+    return use_view_get(filter->use, id, &use) != ERR_OK ||
+           use_idle_since(m, use) < filter->unused_since_ms;
+}
 
 static bool measurement_wanted(const struct policy *policy, uint64_t id, const void *context)
 {
@@ -369,14 +400,27 @@ static bool measurement_wanted(const struct policy *policy, uint64_t id, const v
     const struct policy_measurement *m = policy_measurement_get(policy, id);
     if (filter->image_id != 0 && filter->image_id != m->image_id)
         return false;
+    if (filter->unused_since_ms != 0 && !is_unused(filter, id, m))
+        return false;
     if (filter->state[0] == '\0') /* what was taken back is shown to those who ask for it */
         return m->state != MEASUREMENT_DISCARDED;
     return strcmp(filter->state, measurement_state_name(m->state)) == 0;
 }
 
+static enum err show_row(const struct policy *policy, uint64_t id, const void *context,
+                         json_t *object)
+{
+    const struct measurement_filter *filter = context;
+    const struct store_use *use;
+    TRY(use_view_get(filter->use, id, &use));
+    TRY(show_measurement(policy, id, NULL, object));
+    return use->last_ms == 0 ? ERR_OK : admin_set(object, "last_seen", admin_time(use->last_ms));
+}
+
 enum err admin_measurement_list(struct admin_call *call, json_t *out)
 {
-    struct measurement_filter filter = {0};
+    struct use_view use = {.call = call};
+    struct measurement_filter filter = {.use = &use};
     char image[64] = "";
     uint64_t revision;
     TRY(admin_text(call, "image", ADMIN_OPTIONAL, sizeof image, image));
@@ -384,6 +428,7 @@ enum err admin_measurement_list(struct admin_call *call, json_t *out)
     if (filter.state[0] != '\0')
         TRY(admin_one_of(call, "state", filter.state, "draft", "active", "deprecated", "revoked",
                          "discarded"));
+    TRY(admin_read_time(call, "unused_since", &filter.unused_since_ms));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
     filter.image_id = image[0] == '\0' ? 0 : policy_find_image(policy, image);
     enum err err;
@@ -392,7 +437,7 @@ enum err admin_measurement_list(struct admin_call *call, json_t *out)
                         "there is no image %s", image);
     else
         err = admin_list(call, policy, "measurements", policy_measurement_count(policy),
-                         measurement_wanted, show_measurement, &filter, out);
+                         measurement_wanted, show_row, &filter, out);
     ledger_done(call->warden->ledger);
     return err;
 }
