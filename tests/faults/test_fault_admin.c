@@ -263,6 +263,11 @@ static void every_operation(size_t from, size_t to)
     begin();
     fixture_measurement(&f, "payments", "1.4.2", SEED);
     fixture_secret(&f, "db/main", "the first value");
+    fixture_grant(&f, "db/main", "payments");
+    db_run(&f, "INSERT INTO measurement_use VALUES (1, NULL, 1795392000000, 1795392000000, 1, 1);"
+               "INSERT INTO measurement_day VALUES (1, 20780, 1);"
+               "INSERT INTO enclave_use VALUES (1, 1, 'i-1-enc1', 1, 1, 1795392000000,"
+               " 1795392000000, 1)");
     state_path(&f, "issuer.key", path);
     ck_ok(issuer_key_load(path, &issuer, NULL));
     for (size_t i = from; i < to; i++) {
