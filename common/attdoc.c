@@ -321,3 +321,16 @@ const char *attdoc_kind_name(enum attdoc_kind kind)
 {
     return kind == ATTDOC_NITROTPM ? "nitrotpm" : "enclave";
 }
+
+struct bytes attdoc_instance(struct bytes module_id)
+{
+    static const char *const marks[] = {"-enc", "-tpm"};
+    for (size_t i = 1; i < module_id.len; i++) {
+        const struct bytes rest = bytes_of(module_id.ptr + i, module_id.len - i);
+        for (size_t m = 0; m < ARRAY_LEN(marks); m++) {
+            if (rest.len >= strlen(marks[m]) && memcmp(rest.ptr, marks[m], strlen(marks[m])) == 0)
+                return bytes_of(module_id.ptr, i);
+        }
+    }
+    return module_id;
+}

@@ -66,4 +66,9 @@ bool attdoc_is_debug(const struct attdoc *doc);
 
 const char *attdoc_kind_name(enum attdoc_kind kind); /* "enclave", "nitrotpm" */
 
+/* The EC2 instance that a module_id names: what is before "-enc" (an enclave's,
+ * "i-0123456789abcdef0-enc0123456789abcdef") or "-tpm" (a NitroTPM's), whichever comes first; all
+ * of one that has neither. */
+struct bytes attdoc_instance(struct bytes module_id);
+
 #endif

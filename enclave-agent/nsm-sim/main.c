@@ -32,10 +32,13 @@ static const char usage[] =
     "  --image FILE          PCR0 and PCR2 derive from this file (default: an empty one)\n"
     "  --pcr N=HEX           set PCR N, 0..15, to 96 hex digits; may be repeated\n"
     "  --debug               a debug-mode enclave: PCR0, PCR1 and PCR2 are zero\n"
-    "  --module-id ID        default: " INSTANCE_DEFAULT "-enc and 16 random digits\n"
+    "  --nitrotpm            an EC2 instance's NitroTPM; PCR4 and PCR7 derive from the image\n"
+    "  --module-id ID        default: " INSTANCE_DEFAULT "-enc and 16 random digits;\n"
+    "                        with --nitrotpm -tpm and 16 zeros\n"
     "  --region REGION       in the certificates' names; default: us-east-1\n"
     "  --timestamp-skew-s N  documents are stamped N seconds ahead (-N: behind)\n"
-    "  --print-measurements  print PCR0, PCR1 and PCR2 as nitro-cli build-enclave does\n"
+    "  --print-measurements  print PCR0, PCR1 and PCR2 as nitro-cli build-enclave does, or\n"
+    "                        with --nitrotpm PCR4, PCR7 and PCR12 as nitro-tpm-pcr-compute\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage.\n";
@@ -48,6 +51,7 @@ struct options {
     const char *region;
     char module_id[65];
     bool debug;
+    enum attdoc_kind kind;
     bool print_measurements;
     int64_t skew_ms;
     uint32_t pcr_set; /* bit i: --pcr gave PCR i */
@@ -61,6 +65,7 @@ enum option_id {
     OPTION_IMAGE,
     OPTION_PCR,
     OPTION_DEBUG,
+    OPTION_NITROTPM,
     OPTION_MODULE_ID,
     OPTION_REGION,
     OPTION_SKEW,
@@ -76,6 +81,7 @@ static const struct option long_options[] = {
     {"image", required_argument, NULL, OPTION_IMAGE},
     {"pcr", required_argument, NULL, OPTION_PCR},
     {"debug", no_argument, NULL, OPTION_DEBUG},
+    {"nitrotpm", no_argument, NULL, OPTION_NITROTPM},
     {"module-id", required_argument, NULL, OPTION_MODULE_ID},
     {"region", required_argument, NULL, OPTION_REGION},
     {"timestamp-skew-s", required_argument, NULL, OPTION_SKEW},
@@ -140,6 +146,9 @@ static enum err parse_option(struct options *o, int id, const char *arg, struct 
     case OPTION_DEBUG:
         o->debug = true;
         return ERR_OK;
+    case OPTION_NITROTPM:
+        o->kind = ATTDOC_NITROTPM;
+        return ERR_OK;
     case OPTION_MODULE_ID:
         TRY(check_name("--module-id", arg, sizeof o->module_id - 1, fault));
         memcpy(o->module_id, arg, strlen(arg) + 1);
@@ -159,6 +168,8 @@ static enum err parse_option(struct options *o, int id, const char *arg, struct 
 
 static enum err check_options(const struct options *o, struct fault *fault)
 {
+    if (o->debug && o->kind == ATTDOC_NITROTPM)
+        FAIL(fault, ERR_USAGE, "only enclaves have a debug mode: no --debug with --nitrotpm");
     if (o->print_measurements) {
         if (o->image == NULL)
             FAIL(fault, ERR_USAGE, "--print-measurements needs --image");
@@ -179,9 +190,13 @@ static enum err check_options(const struct options *o, struct fault *fault)
     return ERR_OK;
 }
 
-/* An enclave gets another module id each time it is launched. */
+/* An enclave gets another module id each time it is launched; an instance keeps its own. */
 static enum err default_module_id(struct options *o)
 {
+    if (o->kind == ATTDOC_NITROTPM) {
+        snprintf(o->module_id, sizeof o->module_id, INSTANCE_DEFAULT "-tpm%016d", 0);
+        return ERR_OK;
+    }
     uint8_t random[8];
     char hex[2 * sizeof random + 1];
     if (RAND_bytes(random, sizeof random) != 1)
@@ -195,10 +210,14 @@ static enum err default_module_id(struct options *o)
 static enum err fill_pcrs(struct options *o, struct fault *fault)
 {
     uint8_t digest[SHA384_LEN];
-    uint8_t derived[5][ATTDOC_PCR_LEN] = {{0}};
+    uint8_t derived[8][ATTDOC_PCR_LEN] = {{0}};
     TRY(sim_measure_file(o->image != NULL ? o->image : "/dev/null", digest, fault));
-    TRY(sim_measure_image(digest, derived));
-    TRY(sim_measure_instance(o->module_id, derived[4]));
+    if (o->kind == ATTDOC_NITROTPM) {
+        TRY(sim_measure_boot(digest, derived[4], derived[7]));
+    } else {
+        TRY(sim_measure_image(digest, derived));
+        TRY(sim_measure_instance(o->module_id, derived[4]));
+    }
     for (unsigned i = 0; i < ARRAY_LEN(derived); i++) {
         if (((o->pcr_set >> i) & 1) == 0)
             memcpy(o->pcr[i], derived[i], ATTDOC_PCR_LEN);
@@ -209,7 +228,7 @@ static enum err fill_pcrs(struct options *o, struct fault *fault)
 static enum err print_measurements(const struct options *o, struct fault *fault)
 {
     CLEANUP(buf_free) struct buf json = {0};
-    TRY(sim_measure_json(o->pcr, &json));
+    TRY(sim_measure_json(o->kind, o->pcr, &json));
     if (fwrite(json.ptr, 1, json.len, stdout) != json.len || fflush(stdout) != 0)
         FAIL(fault, ERR_FILE, "standard output: %s", strerror(errno));
     return ERR_OK;
@@ -231,7 +250,7 @@ static enum err write_root(const struct sim_chain *chain, const char *path, stru
 static enum err serve(const struct options *o, struct sim_chain *chain, struct fault *fault)
 {
     struct sim_nsm nsm;
-    sim_nsm_init(&nsm, o->module_id, chain);
+    sim_nsm_init(&nsm, o->kind, o->module_id, chain);
     memcpy(nsm.pcr, o->pcr, sizeof nsm.pcr);
     if (o->debug)
         memset(nsm.pcr, 0, 3 * sizeof nsm.pcr[0]);

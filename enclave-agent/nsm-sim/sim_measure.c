@@ -62,11 +62,16 @@ enum err sim_measure_image(const uint8_t digest[static SHA384_LEN],
     return extend_zero_by_digest("vouchsafe-nsm-sim application", image, pcr[2]);
 }
 
+enum err sim_measure_boot(const uint8_t digest[static SHA384_LEN], uint8_t pcr4[ATTDOC_PCR_LEN],
+                          uint8_t pcr7[ATTDOC_PCR_LEN])
+{
+    TRY(extend_zero(bytes_of(digest, SHA384_LEN), pcr4));
+    return extend_zero_by_digest("vouchsafe-nsm-sim secure boot", bytes_of("", 0), pcr7);
+}
+
 enum err sim_measure_instance(const char *module_id, uint8_t pcr4[ATTDOC_PCR_LEN])
 {
-    const char *const enc = strstr(module_id, "-enc");
-    const size_t len = enc == NULL ? strlen(module_id) : (size_t)(enc - module_id);
-    return extend_zero(bytes_of(module_id, len), pcr4);
+    return extend_zero(attdoc_instance(bytes_of_text(module_id)), pcr4);
 }
 
 static enum err append_pcr(struct buf *json, unsigned index, const uint8_t *value)
@@ -76,14 +81,20 @@ static enum err append_pcr(struct buf *json, unsigned index, const uint8_t *valu
     return buf_append_text(json, "\"");
 }
 
-enum err sim_measure_json(const uint8_t pcr[static ATTDOC_PCR_COUNT][ATTDOC_PCR_LEN],
+enum err sim_measure_json(enum attdoc_kind kind,
+                          const uint8_t pcr[static ATTDOC_PCR_COUNT][ATTDOC_PCR_LEN],
                           struct buf *json)
 {
-    TRY(buf_append_text(json, "{\n  \"Measurements\": {\n"
-                              "    \"HashAlgorithm\": \"Sha384 { ... }\""));
-    for (unsigned i = 0; i < 3; i++)
+    static const unsigned enclave[] = {0, 1, 2};
+    static const unsigned boot[] = {4, 7, 12};
+    const bool tpm = kind == ATTDOC_NITROTPM;
+    TRY(buf_append_format(json, "{\n  \"Measurements\": {\n    \"HashAlgorithm\": \"%s\"",
+                          tpm ? "SHA384" : "Sha384 { ... }"));
+    for (size_t n = 0; n < ARRAY_LEN(enclave); n++) {
+        const unsigned i = tpm ? boot[n] : enclave[n];
         TRY(append_pcr(json, i, pcr[i]));
-    if (!bytes_all_zero(bytes_of(pcr[8], ATTDOC_PCR_LEN)))
+    }
+    if (!tpm && !bytes_all_zero(bytes_of(pcr[8], ATTDOC_PCR_LEN)))
         TRY(append_pcr(json, 8, pcr[8]));
     return buf_append_text(json, "\n  }\n}\n");
 }

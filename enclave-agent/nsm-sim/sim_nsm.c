@@ -64,12 +64,15 @@ struct operation {
     enum nsm_error (*run)(struct call *call);
 };
 
-void sim_nsm_init(struct sim_nsm *nsm, const char *module_id, struct sim_chain *chain)
+void sim_nsm_init(struct sim_nsm *nsm, enum attdoc_kind kind, const char *module_id,
+                  struct sim_chain *chain)
 {
+    const unsigned locked = kind == ATTDOC_NITROTPM ? SIM_TPM_PCRS : SIM_PCR_FIRST_USER;
     *nsm = (struct sim_nsm){
+        .kind = kind,
         .module_id = module_id,
         .chain = chain,
-        .locked = (UINT32_C(1) << SIM_PCR_FIRST_USER) - 1,
+        .locked = (UINT32_C(1) << locked) - 1,
     };
 }
 
@@ -192,6 +195,7 @@ static enum err make_document(struct call *call, struct buf *document)
     TRY(sim_chain_current(nsm->chain, call->now_ms, &chain));
     struct mkdoc_fields fields;
     mkdoc_fields_defaults(&fields, call->now_ms + nsm->skew_ms, nsm->module_id, 0);
+    fields.nitrotpm = nsm->kind == ATTDOC_NITROTPM;
     fields.pcr_present = nsm->locked;
     memcpy(fields.pcr, nsm->pcr, sizeof fields.pcr);
     fields.public_key = call->request->public_key;

@@ -14,9 +14,11 @@
 #define SIM_REPLY_MAX   0x3000
 
 #define SIM_PCR_FIRST_USER 16 /* 0..15 are locked from boot on */
+#define SIM_TPM_PCRS       24
 #define SIM_RANDOM_LEN     256
 
 struct sim_nsm {
+    enum attdoc_kind kind;   /* of the documents: NitroTPM's are an EC2 instance's */
     const char *module_id;   /* borrowed */
     struct sim_chain *chain; /* borrowed */
     int64_t skew_ms;         /* added to the timestamp of documents, not to certificates */
@@ -24,8 +26,9 @@ struct sim_nsm {
     uint8_t pcr[ATTDOC_PCR_COUNT][ATTDOC_PCR_LEN];
 };
 
-/* PCRs 0..15 locked, all values zero. */
-void sim_nsm_init(struct sim_nsm *nsm, const char *module_id, struct sim_chain *chain);
+/* PCRs 0..15 locked, of NitroTPM 0..23, which is all that a TPM has; all values zero. */
+void sim_nsm_init(struct sim_nsm *nsm, enum attdoc_kind kind, const char *module_id,
+                  struct sim_chain *chain);
 
 /* Appends the reply to `request` (any bytes, any length): the operation's answer or
  * {"Error": code}, at most SIM_REPLY_MAX bytes.  `now_ms` dates certificates and

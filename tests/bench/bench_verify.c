@@ -39,7 +39,7 @@ static enum err parse_and_digest(void *context)
 {
     struct subject *s = context;
     struct attest_report report;
-    return attest_parse(s->trust, bytes_of_buf(&s->document), ATTDOC_ENCLAVE, &report, NULL);
+    return attest_parse(s->trust, bytes_of_buf(&s->document), &report, NULL);
 }
 
 static enum err verify(void *context)

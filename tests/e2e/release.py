@@ -15,7 +15,7 @@ import sys
 import threading
 import unittest
 
-from enclave import SECRET, VALUE, WithEnclave, measurements
+from enclave import SECRET, SIMULATOR, VALUE, WithEnclave, measurements
 
 FORMATS = ("hpke-x25519", "hpke-p256", "hpke-p384", "rsa-oaep-256")
 # What a program sees of a secret: the file's name, its seals, its content.
@@ -319,6 +319,40 @@ class Grants(WithEnclave):
     def test_window(self):
         self.grant("--not-after", "2020-01-01T00:00:00Z")
         self.refused_for("grant_window", self.fetch())
+
+
+class Instances(WithEnclave):
+    """An EC2 instance with a NitroTPM, whose image the vendor measured, too."""
+
+    def setUp(self):
+        super().setUp()
+        self.tpm = self.enclave("tpm.sock", "--nitrotpm")
+
+    def test_each_kind_its_own(self):
+        """One file stands for both images, and the enclave holds the instance's PCR4 and PCR7,
+        the instance the enclave's PCR0, PCR1 and PCR2."""
+        printed = [json.loads(subprocess.run([*SIMULATOR, "--image", self.world.image, *kind,
+                                              "--print-measurements"], capture_output=True,
+                                             check=True).stdout)["Measurements"]
+                   for kind in ((), ("--nitrotpm",))]
+        pcrs = [word for values in printed for name, value in values.items() if name[:3] == "PCR"
+                for word in ("--pcr", f"{name[3:]}={value}")]
+        self.done("measurement", "add", "ami@1", "--kind", "nitrotpm", *pcrs[-6:])
+        self.done("secret", "put", "ami", stdin=b"of the instance")
+        self.done("grant", "add", "ami", "--image", "ami")
+        self.granted(self.fetch("ami", module=self.tpm), b"of the instance")
+        record, = self.records("release.granted")
+        self.assertEqual((record["document"]["kind"], record["secrets"][0]["measurement"]),
+                         ("nitrotpm", "ami@1"))
+        both = [self.enclave(f"{i}.sock", *kind, *pcrs)
+                for i, kind in enumerate(((), ("--nitrotpm",)))]
+        self.granted(self.fetch(module=both[0]))
+        self.refused_for("no_measurement", self.fetch("ami", module=both[0]))
+        self.granted(self.fetch("ami", module=both[1]), b"of the instance")
+        self.refused_for("no_measurement", self.fetch(module=both[1]))
+
+    def test_not_registered(self):
+        self.refused_for("no_measurement", self.fetch(module=self.tpm))
 
 
 class Flood(WithEnclave):

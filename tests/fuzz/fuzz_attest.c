@@ -70,11 +70,13 @@ static void check_askings(struct attest_trust *trust, struct bytes in, enum err 
                           const struct attest_report *report)
 {
     struct attest_report again;
-    const bool parses = report->reached > ATTEST_KIND;
-    FUZZ_HOLDS((attest_parse(trust, in, ATTDOC_ENCLAVE, &again, NULL) == ERR_OK) == parses);
-    FUZZ_HOLDS(parses || again.reached == report->reached);
-    const bool other = attest_parse(trust, in, ATTDOC_NITROTPM, &again, NULL) == ERR_OK;
-    FUZZ_HOLDS(report->reached < ATTEST_KIND || other == !parses);
+    const bool parses = report->reached >= ATTEST_KIND;
+    FUZZ_HOLDS((attest_parse(trust, in, &again, NULL) == ERR_OK) == parses);
+    FUZZ_HOLDS(again.reached == (parses ? ATTEST_KIND : report->reached));
+    FUZZ_HOLDS(!parses || (again.doc.kind == ATTDOC_ENCLAVE) == (report->reached > ATTEST_KIND));
+    const enum err other =
+        attest_verify(trust, in, ATTDOC_NITROTPM, ATTEST_AT_DOCUMENT, NULL, &again, NULL);
+    FUZZ_HOLDS((report->reached > ATTEST_KIND) == (parses && other == ERR_DOC_KIND));
     const enum err at =
         attest_verify(trust, in, ATTDOC_ENCLAVE, ATTEST_AT_DOCUMENT, NULL, &again, NULL);
     FUZZ_HOLDS(again.reached == report->reached || again.reached == ATTEST_VALIDITY ||

@@ -80,9 +80,8 @@ void mkdoc_chain_defaults(struct mkdoc_chain_spec *spec, int64_t now_ms, const c
     c[4].key_usage = X509v3_KU_DIGITAL_SIGNATURE | X509v3_KU_NON_REPUDIATION;
     c[4].key_usage_critical = false;
 
-    /* "i-<instance>-enc<enclave>": the instance's certificate names the first part. */
-    const char *const enc = strstr(module_id, "-enc");
-    const int instance_len = enc == NULL ? (int)strlen(module_id) : (int)(enc - module_id);
+    /* The instance's certificate names the instance, the leaf all of the module id. */
+    const int instance_len = (int)attdoc_instance(bytes_of_text(module_id)).len;
     snprintf(c[0].subject_cn, sizeof c[0].subject_cn, "vouchsafe-test.nitro-enclaves");
     snprintf(c[1].subject_cn, sizeof c[1].subject_cn, "%016llx.%s.aws.nitro-enclaves",
              (unsigned long long)name_hash("", region, 1), region);

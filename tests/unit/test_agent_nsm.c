@@ -61,7 +61,7 @@ START_TEST(valid_conversation)
 {
     CLEANUP(sim_chain_freep) struct sim_chain *chain = NULL;
     ck_ok(sim_chain_new(NULL, MODULE_ID, "us-east-1", NOW_MS, &chain, &fault));
-    sim_nsm_init(&simulated, MODULE_ID, chain);
+    sim_nsm_init(&simulated, ATTDOC_ENCLAVE, MODULE_ID, chain);
     memset(simulated.pcr[2], 0x22, ATTDOC_PCR_LEN);
 
     ck_ok(nsm_mix_random(&with_simulator, &fault));
@@ -97,7 +97,7 @@ START_TEST(wrong_index)
 {
     CLEANUP(sim_chain_freep) struct sim_chain *chain = NULL;
     ck_ok(sim_chain_new(NULL, MODULE_ID, "us-east-1", NOW_MS, &chain, &fault));
-    sim_nsm_init(&simulated, MODULE_ID, chain);
+    sim_nsm_init(&simulated, ATTDOC_ENCLAVE, MODULE_ID, chain);
     struct nsm_pcr pcr = {.locked = true};
     ck_detail(nsm_describe_pcr(&with_simulator, 32, &pcr, &fault), "DescribePCR",
               "the module refuses: InvalidIndex");

@@ -378,9 +378,38 @@ START_TEST(valid_is_debug)
 }
 END_TEST
 
+START_TEST(valid_instance)
+{
+    static const struct {
+        const char *module_id;
+        const char *instance;
+    } rows[] = {
+        {"i-0123456789abcdef0-enc0123456789abcdef", "i-0123456789abcdef0"},
+        {"i-0-enc1-enc2", "i-0"}, /* the first mark ends it: nothing behind it counts */
+        {"i-0-enc", "i-0"},
+        {"i-000fa553dad58a9f1-tpm0000000000000000", "i-000fa553dad58a9f1"},
+        {"i-0-tpm1-enc2", "i-0"},
+        {"i-0-enc1-tpm2", "i-0"},
+        {"-tpm1", "-tpm1"},
+        {"i-0-tp", "i-0-tp"},
+        {"i-enc0", "i"},
+        {"i-e", "i-e"},
+        {"i-enc", "i"},
+        {"i-0-en", "i-0-en"},
+        {"-enc1", "-enc1"}, /* no instance at all is not the empty one */
+        {"x", "x"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        ck_assert_msg(
+            bytes_equal_text(attdoc_instance(bytes_of_text(rows[i].module_id)), rows[i].instance),
+            "%s", rows[i].module_id);
+}
+END_TEST
+
 UNIT_MAIN("attdoc", valid_maps, valid_key_order, valid_views, valid_nitrotpm, valid_limits,
           valid_module_id, valid_absent_optionals, wrong_map, no_entries, junk_trailing,
           junk_truncated, no_value_before_break, no_required_field, wrong_duplicate_key,
           wrong_both_kinds, wrong_unknown_key, long_unknown_key, junk_unknown_key, valid_tolerated,
           wrong_tolerated, wrong_tolerated_pcrs, wrong_tolerated_duplicate, wrong_tolerated_known,
-          valid_fault_offset, valid_is_debug, wrong_break)
+          valid_fault_offset, valid_is_debug, valid_instance, wrong_break)

@@ -40,30 +40,6 @@ static void drain(struct refusals *r, const char *module_id, uint64_t now_ms)
     CLEANUP(refusals_freep) struct refusals *r = NULL; \
     ck_ok(refusals_new(&r))
 
-START_TEST(valid_instance)
-{
-    static const struct {
-        const char *module_id;
-        const char *instance;
-    } rows[] = {
-        {ONE, "i-0123456789abcdef0"},
-        {"i-0-enc1-enc2", "i-0"}, /* the first mark ends it: nothing behind it counts */
-        {"i-0-enc", "i-0"},
-        {"i-enc0", "i"},
-        {"i-e", "i-e"},
-        {"i-enc", "i"},
-        {"i-0-en", "i-0-en"},
-        {"-enc1", "-enc1"}, /* no instance at all is not the empty one */
-        {"x", "x"},
-        {"", ""},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        ck_assert_msg(
-            bytes_equal_text(refusals_instance(bytes_of_text(rows[i].module_id)), rows[i].instance),
-            "%s", rows[i].module_id);
-}
-END_TEST
-
 START_TEST(valid_burst_then_pace)
 {
     REFUSALS(r);
@@ -256,7 +232,6 @@ START_TEST(valid_threads)
 }
 END_TEST
 
-UNIT_MAIN("refusals", valid_instance, valid_burst_then_pace, wrong_new_enclave_ids,
-          valid_grants_cost_nothing, wrong_all_at_once, valid_count_of_put_off, wrong_eviction,
-          wrong_eviction_of_the_first, valid_settled_when_forgotten, wrong_clock_back,
-          valid_threads)
+UNIT_MAIN("refusals", valid_burst_then_pace, wrong_new_enclave_ids, valid_grants_cost_nothing,
+          wrong_all_at_once, valid_count_of_put_off, wrong_eviction, wrong_eviction_of_the_first,
+          valid_settled_when_forgotten, wrong_clock_back, valid_threads)

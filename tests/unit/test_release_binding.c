@@ -68,10 +68,6 @@ START_TEST(wrong_payload)
     attempt_sign(&a);
     REJECTED(&f, &a, ERR_DOC_MALFORMED, "module_id");
     a.fields.module_id = MODULE;
-    a.fields.nitrotpm = true;
-    attempt_sign(&a);
-    REJECTED(&f, &a, ERR_DOC_KIND, "nitrotpm_pcrs");
-    a.fields.nitrotpm = false;
     attempt_sign(&a);
     ck_ok(attempt_send(&f, &a));
 }

@@ -2,6 +2,8 @@
  * the audit record; versions and floors; deprecated builds; all or nothing. */
 #include "release_fixture.h"
 
+#include "verifier/warden/refusals.h"
+
 /* A request for one secret, by an enclave that `change` (may be NULL) has touched. */
 static void attempt_for(struct warden_fixture *f, struct attempt *a, const char *name,
                         uint32_t version, uint32_t min_version)
@@ -392,7 +394,126 @@ START_TEST(wrong_one_of_several)
 }
 END_TEST
 
+/* --- An EC2 instance with a NitroTPM --- */
+
+#define TPM_MODULE "i-0123456789abcdef0-tpm0000000000000000"
+
+/* What an instance's document and an enclave's of these tests both hold. */
+static void instance_fields(struct mkdoc_fields *fields)
+{
+    mkdoc_fields_defaults(fields, (int64_t)NOW_MS, TPM_MODULE, SEED);
+    memset(fields->pcr[7], 7, ATTDOC_PCR_LEN);
+    memset(fields->pcr[8], 8, ATTDOC_PCR_LEN);
+}
+
+/* A request with them, of the kind that `nitrotpm` says. */
+static void attempt_kind(struct warden_fixture *f, struct attempt *a, bool nitrotpm,
+                         const char *name)
+{
+    struct mkdoc_fields fields;
+    instance_fields(&fields);
+    attempt_begin(f, a, "hpke-x25519");
+    want(a, name, 0, 0);
+    attempt_bind(a);
+    a->fields.nitrotpm = nitrotpm;
+    a->fields.module_id = nitrotpm ? TPM_MODULE : MODULE;
+    a->fields.pcr_present = 0xffffff;
+    memcpy(a->fields.pcr, fields.pcr, sizeof fields.pcr);
+    attempt_sign(a);
+}
+
+/* ami@1, of PCR4 and PCR7 and of the kind nitrotpm. */
+static void measure_instance(struct warden_fixture *f)
+{
+    struct mkdoc_fields fields;
+    CLEANUP(buf_free) struct buf pcrs = {0};
+    instance_fields(&fields);
+    pcr_map(&fields, PCR_BITS_NITROTPM, &pcrs);
+    json_decref(admin_do(f, "measurement.add",
+                         PARAMS(p_text("image", "ami"), p_text("version", "1"),
+                                p_text("kind", "nitrotpm"), p_map("pcrs", &pcrs))));
+}
+
+START_TEST(valid_instance)
+{
+    FIXTURE(f);
+    ATTEMPT(a);
+    TAKEN(t);
+    measure_instance(&f);
+    fixture_secret(&f, "db/main", "the first value");
+    fixture_grant(&f, "db/main", "ami");
+    attempt_kind(&f, &a, true, "db/main");
+    ck_ok(attempt_send(&f, &a));
+    attempt_take(&f, &a, &t);
+    expect_value(&t, 0, "the first value");
+    ck_assert_uint_eq(t.receipt.measurement_count, 1);
+    ck_assert_str_eq(t.receipt.measurement[0], "ami@1");
+    json_auto_t *record = audit_newest(&f);
+    ck_assert_str_eq(text_at(record, "document.kind"), "nitrotpm");
+    ck_assert_str_eq(text_at(record, "document.module_id"), TPM_MODULE);
+}
+END_TEST
+
+/* Each document holds the values of the other's measurement: the kind alone tells them apart.
+ * Whoever is root on an instance has it attest what he likes. */
+START_TEST(wrong_kind)
+{
+    FIXTURE(f);
+    ATTEMPT(instance);
+    ATTEMPT(enclave);
+    fixture_policy(&f); /* db/main to an enclave's PCR0, PCR1 and PCR2 */
+    measure_instance(&f);
+    fixture_secret(&f, "db/ami", "of the instance");
+    fixture_grant(&f, "db/ami", "ami");
+    attempt_kind(&f, &instance, true, "db/main");
+    REFUSED(&f, &instance, ERR_REFUSED, "", "no_measurement");
+    attempt_kind(&f, &enclave, false, "db/ami");
+    REFUSED(&f, &enclave, ERR_REFUSED, "", "no_measurement");
+}
+END_TEST
+
+/* Role, instance and signer are conditions on enclaves: in an instance's document these PCRs
+ * are something else, whatever they hold. */
+START_TEST(wrong_kind_of_condition)
+{
+    FIXTURE(f);
+    ATTEMPT(pinned);
+    ATTEMPT(signed_by);
+    struct mkdoc_fields fields;
+    instance_fields(&fields);
+    measure_instance(&f);
+    fixture_secret(&f, "db/pinned", "the first value");
+    json_decref(admin_do(&f, "grant.add",
+                         PARAMS(p_text("secret", "db/pinned"), p_text("image", "ami"),
+                                p_bytes("instance_pcr4", fields.pcr[4], ATTDOC_PCR_LEN))));
+    fixture_secret(&f, "db/signed", "the first value");
+    json_decref(admin_do(&f, "grant.add",
+                         PARAMS(p_text("secret", "db/signed"),
+                                p_bytes("signer_pcr8", fields.pcr[8], ATTDOC_PCR_LEN),
+                                p_bytes("signer_pcr1", fields.pcr[1], ATTDOC_PCR_LEN))));
+    attempt_kind(&f, &pinned, true, "db/pinned");
+    REFUSED(&f, &pinned, ERR_REFUSED, "", "grant_pcr");
+    attempt_kind(&f, &signed_by, true, "db/signed");
+    REFUSED(&f, &signed_by, ERR_REFUSED, "", "grant_pcr");
+}
+END_TEST
+
+/* Its refusals count against the same instance as those of its enclaves. */
+START_TEST(valid_instance_refusals)
+{
+    FIXTURE(f);
+    ATTEMPT(a);
+    fixture_policy(&f);
+    for (unsigned i = 0; i < REFUSALS_BURST; i++)
+        ck_err(attempt_unregistered(&f, MODULE), ERR_REFUSED);
+    attempt_kind(&f, &a, true, "db/main");
+    ck_err(attempt_send(&f, &a), ERR_TOO_FAST);
+    ck_assert_str_eq(f.fault.field, "module_id");
+}
+END_TEST
+
 UNIT_MAIN("release_policy", no_policy, wrong_states, wrong_revoked_restart, valid_deny_wins,
           valid_deprecated, wrong_versions, wrong_role, wrong_instance, wrong_region,
           wrong_application, wrong_some_application, wrong_build, wrong_windows, valid_signer,
-          valid_coarse, wrong_one_of_several)
+          valid_coarse, wrong_one_of_several, valid_instance, wrong_kind, wrong_kind_of_condition,
+          valid_instance_refusals)

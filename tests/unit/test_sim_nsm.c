@@ -51,7 +51,7 @@ static struct sim_nsm nsm;
 static void setup(void)
 {
     ck_ok(sim_chain_new(NULL, MODULE, "eu-west-1", NOW_MS, &chain, NULL));
-    sim_nsm_init(&nsm, MODULE, chain);
+    sim_nsm_init(&nsm, ATTDOC_ENCLAVE, MODULE, chain);
 }
 
 static void ask_bytes(struct bytes request, struct buf *reply)

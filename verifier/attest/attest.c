@@ -151,10 +151,9 @@ const uint8_t *attest_trust_root_sha256(const struct attest_trust *trust)
 
 /* ---- appraisal ---- */
 
-/* Envelope, payload, kind.  `report->reached` follows along. */
+/* Envelope and payload.  `report->reached` follows along. */
 static enum err parse_stages(const struct attest_trust *trust, struct bytes document,
-                             enum attdoc_kind kind, struct attest_report *report,
-                             struct fault *fault)
+                             struct attest_report *report, struct fault *fault)
 {
     report->reached = ATTEST_COSE;
     if (document.len > ATTDOC_LEN_MAX) /* COSE-1 */
@@ -170,12 +169,17 @@ static enum err parse_stages(const struct attest_trust *trust, struct bytes docu
     report->cose = cose;
     report->doc = doc;
     report->parsed = true;
-
     report->reached = ATTEST_KIND;
-    if (doc.kind != kind) /* KIND-1 */
+    return ERR_OK;
+}
+
+static enum err kind_stage(enum attdoc_kind kind, struct attest_report *report, struct fault *fault)
+{
+    const enum attdoc_kind found = report->doc.kind;
+    if (found != kind) /* KIND-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s",
-                      doc.kind == ATTDOC_ENCLAVE ? "pcrs" : "nitrotpm_pcrs"),
-             ERR_DOC_KIND, "the document is of kind %s, expected %s", attdoc_kind_name(doc.kind),
+                      found == ATTDOC_ENCLAVE ? "pcrs" : "nitrotpm_pcrs"),
+             ERR_DOC_KIND, "the document is of kind %s, expected %s", attdoc_kind_name(found),
              attdoc_kind_name(kind));
     report->reached = ATTEST_ROOT;
     return ERR_OK;
@@ -254,12 +258,12 @@ static enum err make_verified(const struct attest_trust *trust, const struct att
     return ERR_OK;
 }
 
-enum err attest_parse(struct attest_trust *trust, struct bytes document, enum attdoc_kind kind,
+enum err attest_parse(struct attest_trust *trust, struct bytes document,
                       struct attest_report *report, struct fault *fault)
 {
     *report = (struct attest_report){0};
     fault_clear(fault);
-    return parse_stages(trust, document, kind, report, fault);
+    return parse_stages(trust, document, report, fault);
 }
 
 enum err attest_verify(struct attest_trust *trust, struct bytes document, enum attdoc_kind kind,
@@ -271,7 +275,8 @@ enum err attest_verify(struct attest_trust *trust, struct bytes document, enum a
         report = &scratch;
     *report = (struct attest_report){.now_ms = now_ms};
     fault_clear(fault);
-    TRY(parse_stages(trust, document, kind, report, fault));
+    TRY(parse_stages(trust, document, report, fault));
+    TRY(kind_stage(kind, report, fault));
     if (now_ms == ATTEST_AT_DOCUMENT)
         report->now_ms = (int64_t)report->doc.timestamp_ms; /* at most INT64_MAX: attdoc */
     TRY(signature_stages(trust, report, fault));

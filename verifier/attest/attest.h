@@ -68,11 +68,11 @@ struct verified_doc;
 MUST_CHECK enum err attest_verify(struct attest_trust *trust, struct bytes document,
                                   enum attdoc_kind kind, int64_t now_ms, struct verified_doc **out,
                                   struct attest_report *report, struct fault *fault);
-/* The first half, for V1 and V2 of a release: envelope, payload, kind.  What it
- * returns is a report, which no policy takes; after a success it stands at ATTEST_ROOT. */
+/* The first half, for V1 and V2 of a release: envelope and payload.  What it returns is a
+ * report, which no policy takes; after a success it stands at ATTEST_KIND, and the fields say
+ * which kind attest_verify can be asked for. */
 MUST_CHECK enum err attest_parse(struct attest_trust *trust, struct bytes document,
-                                 enum attdoc_kind kind, struct attest_report *report,
-                                 struct fault *fault);
+                                 struct attest_report *report, struct fault *fault);
 
 void verified_doc_free(struct verified_doc *doc);
 CLEANUP_PTR(struct verified_doc, verified_doc_free, verified_doc_freep)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/attdoc.h"
+
 #define BURST_MS ((uint64_t)REFUSALS_BURST * REFUSALS_EVERY_MS)
 
 /* A refusal is owed for REFUSALS_EVERY_MS.  Kept as what is owed rather than as the time at
@@ -36,17 +38,6 @@ void refusals_free(struct refusals *r)
         return;
     pthread_mutex_destroy(&r->lock);
     free(r);
-}
-
-struct bytes refusals_instance(struct bytes module_id)
-{
-    static const char mark[] = "-enc";
-    const size_t mark_len = sizeof mark - 1;
-    for (size_t i = 1; i + mark_len <= module_id.len; i++) {
-        if (memcmp(module_id.ptr + i, mark, mark_len) == 0)
-            return bytes_of(module_id.ptr, i);
-    }
-    return module_id;
 }
 
 /* NULL where it is not remembered. */
@@ -102,7 +93,7 @@ enum err refusals_admit(struct refusals *r, struct bytes module_id, uint64_t now
                         struct refusals_place *out)
 {
     struct refusals_place place = {.admitted = false};
-    TRY(digest_sha256(refusals_instance(module_id), place.instance));
+    TRY(digest_sha256(attdoc_instance(module_id), place.instance));
     pthread_mutex_lock(&r->lock);
     admit(r, now_ms, &place);
     pthread_mutex_unlock(&r->lock);

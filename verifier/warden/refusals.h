@@ -1,10 +1,10 @@
 /* How often the enclaves of one EC2 instance may be refused: a refusal is a record for good,
  * and anybody's genuine enclave can ask for one (DESIGN section 3).
  *
- * Counted by the parent instance, as the verified document's module_id names it ("i-..." of
- * "i-...-enc..."): enclave ids are free to whoever has an instance, instances cost money.
- * The table has a fixed size and nobody gains by filling it: who is furthest from his limit
- * makes way. */
+ * Counted by the parent instance, as the verified document's module_id names it (attdoc_instance),
+ * or by the instance itself where the document is its NitroTPM's: enclave ids are free to whoever
+ * has an instance, instances cost money. The table has a fixed size and nobody gains by filling it:
+ * who is furthest from his limit makes way. */
 #ifndef VOUCHSAFE_WARDEN_REFUSALS_H
 #define VOUCHSAFE_WARDEN_REFUSALS_H
 
@@ -19,10 +19,6 @@ struct refusals;
 MUST_CHECK enum err refusals_new(struct refusals **out);
 void refusals_free(struct refusals *refusals);
 CLEANUP_PTR(struct refusals, refusals_free, refusals_freep)
-
-/* The part of a module_id that one refusal counts against: what is before "-enc", or all of
- * one that has no such part. */
-struct bytes refusals_instance(struct bytes module_id);
 
 struct refusals_place {
     bool admitted;    /* one refusal is set aside for this request */

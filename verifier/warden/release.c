@@ -45,7 +45,7 @@ static void release_free(struct release *r)
 /* V1: size, COSE_Sign1, CBOR, AWS's syntax rules. */
 static enum err read_document(struct release *r, struct fault *fault)
 {
-    return attest_parse(r->warden->trust, r->request->document, ATTDOC_ENCLAVE, &r->report, fault);
+    return attest_parse(r->warden->trust, r->request->document, &r->report, fault);
 }
 
 /* V2: the challenge is ours and fresh, the document names this request, and there is a
@@ -73,11 +73,12 @@ static enum err check_binding(struct release *r, struct fault *fault)
     return ERR_OK;
 }
 
-/* V3: chain and signatures. */
+/* V3: chain and signatures, as of a document of the kind that it says it is: what an enclave is
+ * granted is no instance's, and the reverse, by V5 (a measurement is of one kind). */
 static enum err verify_document(struct release *r, struct fault *fault)
 {
-    return attest_verify(r->warden->trust, r->request->document, ATTDOC_ENCLAVE, (int64_t)r->now_ms,
-                         &r->doc, NULL, fault);
+    return attest_verify(r->warden->trust, r->request->document, r->report.doc.kind,
+                         (int64_t)r->now_ms, &r->doc, NULL, fault);
 }
 
 enum err release_check_timestamp(uint64_t stamp_ms, uint64_t now_ms, struct fault *fault)
@@ -352,7 +353,7 @@ static void log_put_off(const struct release *r, const struct fault *fault)
     if (r->place.put_off == 1)
         log_fault(LOG_LEVEL_WARN, "release.put_off", fault, "req=%s peer=%s instance=%s",
                   LOG_Q(r->request->request_id), LOG_Q(r->request->peer),
-                  LOG_QB(refusals_instance(module_id)));
+                  LOG_QB(attdoc_instance(module_id)));
 }
 
 /* Whether a secret was granted by a deprecated measurement alone: the build is to be replaced. */
