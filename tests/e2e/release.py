@@ -3,6 +3,7 @@
 the real server's policy gives it, in every format and over every way there is, and
 everybody else in the demo's story is refused by exact code.
 """
+import base64
 import hashlib
 import http.client
 import json
@@ -353,6 +354,72 @@ class Instances(WithEnclave):
 
     def test_not_registered(self):
         self.refused_for("no_measurement", self.fetch(module=self.tpm))
+
+
+class Revocations(WithEnclave):
+    """Whatever is granted: an instance, or a certificate, that somebody denies."""
+
+    REASON = ("--reason", "ticket 4711")
+
+    def revoke(self, *what):
+        answer = self.json("revocation", "add", *what, *self.REASON)
+        self.assertEqual(answer["result"], "added")
+        return str(answer["revocation"]["id"])
+
+    def test_revoked_instance(self):
+        self.granted(self.fetch())
+        number = self.revoke("--instance-id", "i-0123456789abcdef0")
+        self.refused_for("instance_revoked", self.fetch())
+        self.refused_for("instance_revoked",
+                         self.fetch(module=self.enclave("tpm.sock", "--nitrotpm")))
+        other = self.enclave("other.sock", "--module-id",
+                             "i-0fedcba9876543210-enc0000000000000001")
+        self.granted(self.fetch(module=other))
+        self.done("revocation", "remove", number, *self.REASON)
+        self.granted(self.fetch())
+
+    def test_revoked_certificate(self):
+        """Named by a document that the enclave sent, and in each of the other ways."""
+        relay = self.relay()
+        self.granted(self.fetch(verifier=relay.url))
+        sent = json.loads(relay.requests[0])["attestation_document"]
+        path = self.store.write("document", sent)
+        run = self.store.run("verify", "--root", self.root, "--json", path)
+        seen = json.loads(run.stdout)["document"]["certificates"]
+        for position in range(1, 5):
+            number = self.revoke("--document", path, "--position", str(position))
+            row, = [r for r in self.json("revocation", "list") if str(r["id"]) == number]
+            self.assertEqual((row["serial"], row["state"], row["reason"]),
+                             (seen[position]["serial"], "active", "ticket 4711"))
+            self.refused_for("certificate_revoked", self.fetch())
+            again = self.json("revocation", "add", "--issuer",
+                              base64.b64decode(row["issuer"]).hex(), "--serial", row["serial"],
+                              *self.REASON)
+            self.assertEqual((again["result"], again["revocation"]["id"]), ("unchanged", row["id"]))
+            self.done("revocation", "remove", number, *self.REASON)
+            self.granted(self.fetch())
+        shown = self.done("revocation", "list")
+        self.assertEqual(shown.count(" removed "), 4)
+
+    def test_root(self):
+        """By its PEM; and it is not to be."""
+        run = self.store.run("revocation", "add", "--certificate", self.root, *self.REASON)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("the pinned root", run.stderr.decode())
+
+    def test_wrong_usage(self):
+        instance = ("--instance-id", "i-0123456789abcdef0")
+        junk = self.store.write("junk", "no certificate")
+        for words in (instance, self.REASON, (*instance, "--certificate", self.root, *self.REASON),
+                      ("--document", self.root, *self.REASON),
+                      ("--issuer", "30", *self.REASON),
+                      ("--issuer", "3", "--serial", "01", *self.REASON),
+                      ("--certificate", junk, *self.REASON)):
+            run = self.store.run("revocation", "add", *words)
+            self.assertEqual(run.returncode, 2, (words, run.stderr.decode()))
+        self.assertEqual(self.store.run("revocation", "remove", "1").returncode, 2)
+        self.assertEqual(self.store.run("revocation", "remove", "0", *self.REASON).returncode, 2)
+        self.assertEqual(self.json("revocation", "list"), [])
 
 
 class Flood(WithEnclave):

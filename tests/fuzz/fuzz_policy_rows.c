@@ -131,6 +131,13 @@ static void put_row(uint32_t table, struct buf *out)
                                  .quota = 5,
                                  .state = POLICY_ACTIVE};
     struct policy_own_key own_key = {.kind = OWN_KEY_RECEIPT, .version = 1, .state = POLICY_ACTIVE};
+    struct policy_revocation revocation = {
+        .kind = REVOCATION_CERTIFICATE, .state = POLICY_ACTIVE, .person_id = 1};
+    FUZZ_OK(buf_append(&revocation.issuer, bytes_of("0\x0d\x31\x0b0\x09\x06\x03U\x04\x03\x0c\x02"
+                                                    "cn",
+                                                    15)));
+    FUZZ_OK(buf_append(&revocation.serial, bytes_of("\0\x80", 2)));
+    TEXT(&revocation.reason, "stolen");
     TEXT(&setting.value, "development");
     memset(pcrs.value, 3, sizeof pcrs.value);
     FUZZ_OK(pcr_set_append(&pcrs, &measurement.pcrs));
@@ -151,6 +158,7 @@ static void put_row(uint32_t table, struct buf *out)
     policy_measurement_free(&measurement);
     policy_grant_free(&grant);
     policy_own_key_free(&own_key);
+    policy_revocation_free(&revocation);
 }
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)

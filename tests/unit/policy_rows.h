@@ -136,6 +136,26 @@ static inline void rows_own_key(struct buf *out, unsigned which)
     policy_own_key_free(&row);
 }
 
+static inline void rows_revocation(struct buf *out, unsigned which)
+{
+    static const uint8_t issuer[] = {0x30, 0x0f, 0x31, 0x0d, 0x30, 0x0b, 0x06, 0x03, 0x55,
+                                     0x04, 0x03, 0x0c, 0x04, 'n',  'a',  'm',  'e'};
+    struct policy_revocation row = {
+        .kind = REVOCATION_INSTANCE, .state = POLICY_REMOVED, .person_id = 1};
+    if (which == 0) {
+        row.kind = REVOCATION_CERTIFICATE;
+        row.state = POLICY_ACTIVE;
+        row.created_ms = NOW_MS;
+        ck_ok(buf_append(&row.issuer, bytes_of(issuer, sizeof issuer)));
+        ck_ok(buf_append(&row.serial, bytes_of("\0\x80\x01", 3)));
+    } else {
+        SET_TEXT(row.instance, "i-0123456789abcdef0");
+    }
+    ck_ok(buf_append_text(&row.reason, "stolen"));
+    ck_ok(policy_revocation_append(&row, out));
+    policy_revocation_free(&row);
+}
+
 /* Parses, and appends what was parsed. */
 #define X(T)                                                                  \
     static inline enum err rows_##T##_again(struct bytes in, struct buf *out) \

@@ -33,6 +33,9 @@ static const struct {
     {"issuer.show", RIGHT_VIEW},
     {"issuer.receipt-key", RIGHT_CUSTODY},
     {"issuer.install", RIGHT_CUSTODY},
+    {"revocation.add", RIGHT_ACTIVATE},
+    {"revocation.list", RIGHT_VIEW},
+    {"revocation.remove", RIGHT_PEOPLE},
 };
 
 START_TEST(wrong_rights)

@@ -215,7 +215,9 @@ START_TEST(wrong_document)
     a.fields.nitrotpm = true;
     attempt_sign(&a);
     json_auto_t *kind = explain_document(&f, &a, "db/main");
-    ck_assert_str_eq(text_at(kind, "code"), "wrong_kind");
+    ck_assert_str_eq(text_at(kind, "code"), "refused");
+    ck_assert_str_eq(text_at(kind, "document.kind"), "nitrotpm");
+    ck_assert_str_eq(text_at(kind, "secrets.0.reason"), "no_measurement");
 }
 END_TEST
 

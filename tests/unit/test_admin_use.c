@@ -221,7 +221,7 @@ START_TEST(valid_grants)
     change(&f, "measurement.revoke", "1.4.2"); /* gets nothing any more */
     json_auto_t *revoked = admin_do(&f, "measurement.grants", BUILD_PARAMS("1.4.2"));
     ck_assert_uint_eq(json_array_size(json_at(revoked, "grants")), 0);
-    ADMIN_REFUSED(&f, ERR_NOT_FOUND, "", "measurement.grants", BUILD_PARAMS("9"));
+    ADMIN_REFUSED(&f, ERR_NOT_FOUND, "version", "measurement.grants", BUILD_PARAMS("9"));
 }
 END_TEST
 
@@ -316,7 +316,7 @@ START_TEST(valid_enclaves)
                         p_uint("after", uint_at(first, "next"))));
     ck_assert_uint_eq(uint_at(second, "enclaves.0.version"), 2);
     ck_assert_ptr_null(json_at(second, "next"));
-    ADMIN_REFUSED(&f, ERR_NOT_FOUND, "", "measurement.enclaves", BUILD_PARAMS("9"));
+    ADMIN_REFUSED(&f, ERR_NOT_FOUND, "version", "measurement.enclaves", BUILD_PARAMS("9"));
     ADMIN_REFUSED(
         &f, ERR_MALFORMED, "limit", "measurement.enclaves",
         PARAMS(p_text("image", "payments"), p_text("version", "1.4.2"), p_uint("limit", 0)));
@@ -338,7 +338,7 @@ START_TEST(valid_dry_run)
     ck_assert_str_eq(text_at(deprecate, "result"), "would change");
     /* What would be refused is refused. */
     ADMIN_REFUSED(
-        &f, ERR_WRONG_STATE, "", "measurement.deprecate",
+        &f, ERR_WRONG_STATE, "state", "measurement.deprecate",
         PARAMS(p_text("image", "payments"), p_text("version", "1.4.3"), p_bool("dry_run", true)));
     json_auto_t *status = admin_do(&f, "status", NO_PARAMS);
     ck_assert_uint_eq(uint_at(status, "audit_sequence"), sequence);

@@ -20,6 +20,9 @@ static void begin(struct warden_fixture *f)
     json_decref(admin_do(f, "grant.add",
                          PARAMS(p_text("secret", "db/other"), p_text("image", "payments"),
                                 p_uint("quota", 1), p_text("region", REGION))));
+    json_decref(
+        admin_do(f, "revocation.add",
+                 PARAMS(p_text("instance_id", "i-0123456789abcdef1"), p_text("reason", "stolen"))));
     fixture_close(f);
 }
 
@@ -114,11 +117,20 @@ START_TEST(wrong_own_keys)
 }
 END_TEST
 
+START_TEST(wrong_revocations)
+{
+    TAMPERED("UPDATE revocation SET state = 2", "revocation 1");
+    TAMPERED("UPDATE revocation SET instance = 'i-0123456789abcdef2'", "revocation 1");
+    TAMPERED("UPDATE revocation SET reason = ''", "revocation 1");
+    TAMPERED("DELETE FROM revocation", "policy_head");
+}
+END_TEST
+
 START_TEST(wrong_macs)
 {
-    static const char *const tables[] = {"setting",        "person",       "token",
-                                         "image",          "measurement",  "secret",
-                                         "secret_version", "secret_grant", "own_key"};
+    static const char *const tables[] = {
+        "setting", "person",         "token",        "image",   "measurement",
+        "secret",  "secret_version", "secret_grant", "own_key", "revocation"};
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
         char sql[128];
         char field[64];
@@ -360,6 +372,6 @@ START_TEST(wrong_other_store)
 END_TEST
 
 UNIT_MAIN("ledger", valid_untouched, wrong_settings, wrong_people, wrong_builds, wrong_secrets,
-          wrong_own_keys, wrong_macs, wrong_places, wrong_hole, wrong_head, wrong_audit_end,
-          wrong_older_row, wrong_older_head, wrong_older_policy, wrong_older_log,
+          wrong_own_keys, wrong_revocations, wrong_macs, wrong_places, wrong_hole, wrong_head,
+          wrong_audit_end, wrong_older_row, wrong_older_head, wrong_older_policy, wrong_older_log,
           valid_whole_file_back, wrong_identity, wrong_master, wrong_other_store, wrong_planted_wal)

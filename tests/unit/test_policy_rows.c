@@ -405,6 +405,33 @@ static const struct broken broken[] = {
     {ROWS_own_key, 0, 4, BYTES, 0, "", false},
     {ROWS_own_key, 0, 4, NOTHING, 0, NULL, true},
     {ROWS_own_key, 0, 5, NUMBER, 3, NULL, false},
+    {ROWS_revocation, 0, 0, NUMBER, 0, NULL, false},
+    {ROWS_revocation, 0, 0, NUMBER, 2, NULL, false}, /* a certificate is no instance */
+    {ROWS_revocation, 0, 0, NUMBER, 3, NULL, false},
+    {ROWS_revocation, 1, 0, NUMBER, 1, NULL, false},
+    {ROWS_revocation, 0, 1, NOTHING, 0, NULL, false},
+    {ROWS_revocation, 0, 1, BYTES, 0, "", false},
+    {ROWS_revocation, 0, 1, BYTES, 1, "0", false}, /* a Name that is cut */
+    {ROWS_revocation, 0, 1, BYTES, 2, "0", false},
+    {ROWS_revocation, 1, 1, BYTES, 1, "0", false},
+    {ROWS_revocation, 0, 2, NOTHING, 0, NULL, false},
+    {ROWS_revocation, 0, 2, BYTES, 21, "\x01", true},
+    {ROWS_revocation, 0, 2, BYTES, 22, "\x01", false},
+    {ROWS_revocation, 0, 2, BYTES, 1, "\x80", false}, /* negative */
+    {ROWS_revocation, 1, 2, BYTES, 1, "\x01", false},
+    {ROWS_revocation, 0, 3, TEXT, 1, "i-0123456789abcdef0", false},
+    {ROWS_revocation, 1, 3, TEXT, 1, "i-01234567", true},
+    {ROWS_revocation, 1, 3, TEXT, 1, "i-0123456", false},
+    {ROWS_revocation, 1, 3, TEXT, 1, "i-0123456789abcdefA", false},
+    {ROWS_revocation, 1, 3, TEXT, 1, "x-0123456789abcdef0", false},
+    {ROWS_revocation, 1, 3, TEXT, 1, "i-0123456789abcdef0-enc0123456789abcd", false},
+    {ROWS_revocation, 1, 3, NOTHING, 0, NULL, false},
+    {ROWS_revocation, 1, 4, TEXT, 0, "", false},
+    {ROWS_revocation, 1, 4, TEXT, 1024, "r", true},
+    {ROWS_revocation, 1, 4, TEXT, 1025, "r", false},
+    {ROWS_revocation, 0, 5, NUMBER, 3, NULL, false},
+    {ROWS_revocation, 0, 6, NUMBER, BEYOND, NULL, false},
+    {ROWS_revocation, 0, 7, NUMBER, 0, NULL, false},
 };
 
 START_TEST(wrong_columns)

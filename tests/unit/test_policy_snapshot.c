@@ -75,6 +75,34 @@ START_TEST(valid_find_token)
 }
 END_TEST
 
+START_TEST(valid_find_revoked)
+{
+    CLEANUP(world_free) struct world w = {0};
+    load_world(&w);
+    for (unsigned which = 0; which < 2; which++) {
+        CLEANUP(buf_free) struct buf columns = {0};
+        rows_revocation(&columns, which);
+        ck_ok(policy_revocation_load(w.policy, which + 1, bytes_of_buf(&columns)));
+        ck_err(policy_revocation_load(w.policy, 3, bytes_of_buf(&columns)), ERR_STORE_TAMPERED);
+    }
+    const struct policy_revocation *r = policy_revocation_get(w.policy, 1);
+    struct attest_certificate certificate = {.issuer = bytes_of_buf(&r->issuer),
+                                             .serial = bytes_of_buf(&r->serial)};
+    ck_assert_uint_eq(policy_find_revoked_certificate(w.policy, &certificate), 1);
+    certificate.serial.len--;
+    ck_assert_uint_eq(policy_find_revoked_certificate(w.policy, &certificate), 0);
+    certificate.serial = certificate.issuer;
+    ck_assert_uint_eq(policy_find_revoked_certificate(w.policy, &certificate), 0);
+    certificate = (struct attest_certificate){0};
+    ck_assert_uint_eq(policy_find_revoked_certificate(w.policy, &certificate), 0);
+    ck_assert_uint_eq(policy_find_revoked_instance(w.policy, bytes_of_text(r[0].instance)), 0);
+    ck_assert_uint_eq(policy_find_revoked_instance(w.policy, bytes_of_text("i-0123456789abcdef0")),
+                      2);
+    ck_assert_uint_eq(policy_find_revoked_instance(w.policy, bytes_of_text("i-0123456789abcdef")),
+                      0);
+}
+END_TEST
+
 START_TEST(valid_find_measurement)
 {
     CLEANUP(world_free) struct world w = {0};
@@ -568,7 +596,4 @@ START_TEST(valid_debug_chain)
 END_TEST
 
 UNIT_MAIN("policy_snapshot", valid_find_by_name, valid_longest_name, valid_find_token,
-          valid_find_measurement, valid_find_same_values, valid_find_own_key, no_row, valid_replace,
-          wrong_replacement, wrong_measurement_replacement, wrong_discarding, valid_discarded,
-          valid_discarded_at_start, wrong_secret_replacement, wrong_id, wrong_duplicate,
-          wrong_reference, junk_columns, valid_many, valid_decision_among_many, valid_debug_chain)
+          valid_find_measurement, valid_find_same_values, valid_find_own_key, valid_find_revoked, no_row, valid_replace, wrong_replacement, wrong_measurement_replacement, wrong_discarding, valid_discarded, valid_discarded_at_start, wrong_secret_replacement, wrong_id, wrong_duplicate, wrong_reference, junk_columns, valid_many, valid_decision_among_many, valid_debug_chain)

@@ -393,6 +393,36 @@ START_TEST(valid_churn)
 }
 END_TEST
 
+/* A revocation that arrives between the decision and its record counts. */
+static struct warden_fixture *revoker;
+
+static void revoke_instance(void)
+{
+    json_decref(
+        admin_do(revoker, "revocation.add",
+                 PARAMS(p_text("instance_id", "i-0123456789abcdef0"), p_text("reason", "stolen"))));
+}
+
+START_TEST(wrong_revoked_meanwhile)
+{
+    FIXTURE(f);
+    ATTEMPT(a);
+    fixture_policy(&f);
+    attempt_make(&f, &a);
+    struct warden_fixture other = f;
+    other.requests = 5000;
+    revoker = &other;
+    between = revoke_instance;
+    atomic_store(&decided, 0);
+    ck_err(attempt_send(&f, &a), ERR_REFUSED);
+    ck_assert_uint_eq(atomic_load(&decided), 2);
+    json_auto_t *record = audit_newest(&f);
+    ck_assert_str_eq(text_at(record, "secrets.0.reason"), "instance_revoked");
+    ck_assert_uint_eq(db_number(&f, "SELECT count(*) FROM audit WHERE event = 'release.granted'"),
+                      0);
+}
+END_TEST
+
 UNIT_MAIN("release_races", valid_one_decision, valid_quota, wrong_decided_before,
           valid_registered_meanwhile, wrong_over_quota_meanwhile, wrong_revision,
-          wrong_after_revoke, valid_churn)
+          wrong_after_revoke, wrong_revoked_meanwhile, valid_churn)

@@ -105,7 +105,7 @@ static const struct demand demands[] = {
     {"pcrs", pcrs_are_asked, pcrs_check},
     {"nonce", nonce_is_asked, nonce_check},
 };
-_Static_assert(ATTEST_CHECK_COUNT + ARRAY_LEN(demands) <= APPRAISAL_CHECK_MAX, "room for all");
+_Static_assert(ATTEST_CHECK_COUNT + 1 + ARRAY_LEN(demands) <= APPRAISAL_CHECK_MAX, "room for all");
 
 static void list_attest_checks(struct appraisal *a)
 {
@@ -117,6 +117,18 @@ static void list_attest_checks(struct appraisal *a)
         a->check[a->check_count++] =
             (struct appraisal_check){attest_check_name((enum attest_check)i), result};
     }
+}
+
+/* What is not authentic is nobody's: nothing of it can be revoked.  Listed where something was:
+ * else the appraisal is the one of a verifier that nobody told of revocations. */
+static void run_revocation(const struct appraisal_options *options,
+                           const struct verified_doc *verified, struct appraisal *a)
+{
+    if (options->revocation == NULL || !a->authentic)
+        return;
+    a->valid = options->revocation(options->revocation_context, verified, &a->fault) == ERR_OK;
+    if (!a->valid)
+        a->check[a->check_count++] = (struct appraisal_check){"revocation", APPRAISAL_FAILED};
 }
 
 static void run_demands(const struct appraisal_options *options, struct appraisal *a)
@@ -163,6 +175,7 @@ enum err appraisal_run(struct attest_trust *trust, struct bytes document,
             memcpy(a.region, region.ptr, region.len);
     }
     list_attest_checks(&a);
+    run_revocation(options, verified, &a);
     run_demands(options, &a);
     *out = a;
     return ERR_OK;

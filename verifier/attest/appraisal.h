@@ -1,6 +1,6 @@
 /* The full appraisal of one document, as `vouchsafe verify` and `POST /v1/verify` show
- * it: the checks of attest.h, then what the caller demands besides (age, debug, PCRs,
- * nonce), and one JSON text of it all.
+ * it: the checks of attest.h, then what the caller demands besides (revocation, age, debug,
+ * PCRs, nonce), and one JSON text of it all.
  *
  * It judges authenticity and releases nothing (DESIGN sections 3 and 4).  It trusts what
  * attest_verify trusts.  Whatever of the document is shown although a check failed is
@@ -11,7 +11,7 @@
 #include "attest.h"
 
 #define APPRAISAL_SKEW_MS   300000 /* how far a document may lie ahead: PROTOCOL section 1 */
-#define APPRAISAL_CHECK_MAX (ATTEST_CHECK_COUNT + 4)
+#define APPRAISAL_CHECK_MAX (ATTEST_CHECK_COUNT + 5)
 
 /* Where the time to judge at comes from. */
 enum appraisal_time {
@@ -30,6 +30,11 @@ struct appraisal_options {
     struct bytes nonce;    /* borrowed */
     uint32_t pcr_expected; /* bit i: PCR i must be present and equal */
     uint8_t pcr[ATTDOC_PCR_COUNT][ATTDOC_PCR_LEN];
+    /* What is asked first about a document that is authentic, such as whether an operator revoked
+     * something of it: a verdict, which is listed as a failed check, or ERR_OK.  NULL: nothing. */
+    enum err (*revocation)(const void *context, const struct verified_doc *doc,
+                           struct fault *fault);
+    const void *revocation_context;
 };
 #define APPRAISAL_OPTIONS_DEFAULT                \
     {                                            \

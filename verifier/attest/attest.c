@@ -16,6 +16,7 @@
 struct attest_trust {
     struct buf root_der;
     uint8_t root_sha256[SHA256_LEN];
+    struct attest_certificate root;         /* views into root_der */
     const struct attdoc_tolerate *tolerate; /* borrowed */
     struct chain_cache *cache;              /* or NULL */
 };
@@ -27,6 +28,8 @@ struct verified_doc {
     uint8_t digest[SHA384_LEN];
     uint8_t root_sha256[SHA256_LEN];
     char region[REGION_MAX];
+    size_t chain_len;
+    struct attest_certificate chain[ATTDOC_BUNDLE_MAX + 1]; /* views into `payload` */
 };
 
 const char *attest_check_name(enum attest_check check)
@@ -127,6 +130,8 @@ enum err attest_trust_new(const char *root_pem, size_t cache_entries,
     fault_clear(fault);
     TRY(read_root(root_pem != NULL ? root_pem : attest_aws_root_pem, &trust->root_der, fault));
     TRY(digest_sha256(bytes_of_buf(&trust->root_der), trust->root_sha256));
+    if (!cert_find_issuer(bytes_of_buf(&trust->root_der), &trust->root.issuer, &trust->root.serial))
+        return ERR_INTERNAL; /* it was parsed before */
     if (cache_entries > 0)
         TRY(chain_cache_new(cache_entries, &trust->cache));
     trust->tolerate = tolerate;
@@ -147,6 +152,11 @@ void attest_trust_free(struct attest_trust *trust)
 const uint8_t *attest_trust_root_sha256(const struct attest_trust *trust)
 {
     return trust->root_sha256;
+}
+
+struct attest_certificate attest_trust_root(const struct attest_trust *trust)
+{
+    return trust->root;
 }
 
 /* ---- appraisal ---- */
@@ -240,6 +250,20 @@ static enum err read_region(const struct attdoc *doc, char region[static REGION_
     return ERR_OK;
 }
 
+/* Certificates that chain_verify has read, or known as ones that it had. */
+static enum err read_chain(struct verified_doc *doc)
+{
+    const struct attdoc *fields = &doc->fields;
+    for (size_t i = 0; i <= fields->cabundle_len; i++) {
+        const struct bytes der =
+            i < fields->cabundle_len ? fields->cabundle[i] : fields->certificate;
+        if (!cert_find_issuer(der, &doc->chain[i].issuer, &doc->chain[i].serial))
+            return ERR_INTERNAL;
+    }
+    doc->chain_len = fields->cabundle_len + 1;
+    return ERR_OK;
+}
+
 /* Only attest_verify calls it, and only at its end. */
 static enum err make_verified(const struct attest_trust *trust, const struct attest_report *report,
                               struct verified_doc **out, struct fault *fault)
@@ -254,6 +278,7 @@ static enum err make_verified(const struct attest_trust *trust, const struct att
     memcpy(doc->digest, report->digest, sizeof doc->digest);
     memcpy(doc->root_sha256, trust->root_sha256, sizeof doc->root_sha256);
     TRY(read_region(&doc->fields, doc->region));
+    TRY(read_chain(doc));
     *out = TAKE(doc);
     return ERR_OK;
 }
@@ -314,6 +339,12 @@ const uint8_t *verified_doc_root_sha256(const struct verified_doc *doc)
 bool verified_doc_is_debug(const struct verified_doc *doc)
 {
     return attdoc_is_debug(&doc->fields);
+}
+
+size_t verified_doc_chain(const struct verified_doc *doc, const struct attest_certificate **out)
+{
+    *out = doc->chain;
+    return doc->chain_len;
 }
 
 struct bytes verified_doc_region(const struct verified_doc *doc)

@@ -14,6 +14,13 @@
 
 #define ATTEST_LEEWAY_MS 60000 /* on not-before: PROTOCOL section 1 */
 
+/* What names a certificate, whatever bytes it comes in: who issued it, and under which number
+ * (RFC 5280 section 4.1.2.2). */
+struct attest_certificate {
+    struct bytes issuer; /* DER Name */
+    struct bytes serial; /* content of the INTEGER */
+};
+
 /* What one verifier trusts: a root, and what it keeps between documents. */
 struct attest_trust;
 
@@ -27,6 +34,8 @@ void attest_trust_free(struct attest_trust *trust);
 CLEANUP_PTR(struct attest_trust, attest_trust_free, attest_trust_freep)
 /* SHA-256 of the root's DER. */
 const uint8_t *attest_trust_root_sha256(const struct attest_trust *trust);
+/* What names the root; a view. */
+struct attest_certificate attest_trust_root(const struct attest_trust *trust);
 /* The compiled-in AWS root, PEM text. */
 extern const char attest_aws_root_pem[];
 
@@ -82,6 +91,8 @@ const struct attdoc *verified_doc_fields(const struct verified_doc *doc);
 const uint8_t *verified_doc_digest(const struct verified_doc *doc);      /* SHA384_LEN */
 const uint8_t *verified_doc_root_sha256(const struct verified_doc *doc); /* SHA256_LEN */
 bool verified_doc_is_debug(const struct verified_doc *doc);
+/* Of each certificate of the chain, root first, the leaf last; how many there are. */
+size_t verified_doc_chain(const struct verified_doc *doc, const struct attest_certificate **out);
 /* The region from the verified regional certificate's name, "eu-west-1"; empty where
  * the chain is not shaped like AWS's. */
 struct bytes verified_doc_region(const struct verified_doc *doc);

@@ -74,7 +74,7 @@ static enum err take_fields(struct bytes der, const char *field, struct fields *
 }
 
 /* X.690 section 8.3.2: a zero in front only where the number would be negative without. */
-static bool serial_has_form(struct bytes serial)
+bool cert_serial_has_form(struct bytes serial)
 {
     if (serial.len == 0 || serial.len > CERT_SERIAL_MAX || serial.ptr[0] >= 0x80)
         return false;
@@ -93,7 +93,7 @@ static enum err check_fields(const struct fields *fields, const char *field, str
         fields->spki.ptr[spki_p384.prefix.len] != 0x04) /* CERT-5 */
         FAIL(fault, ERR_CERT_ALGORITHM,
              "the public key is not an uncompressed point on the named curve P-384");
-    if (!serial_has_form(fields->serial)) /* CERT-6 */
+    if (!cert_serial_has_form(fields->serial)) /* CERT-6 */
         FAIL(fault, ERR_CERT_MALFORMED,
              "the serial number is negative, not in its shortest form or longer than %d bytes",
              CERT_SERIAL_MAX);
@@ -304,6 +304,16 @@ enum err cert_check_ca(const struct cert *cert, const char *field, struct fault 
     if (!cert->may_sign_certs) /* CHAIN-4 */
         FAIL(fault, ERR_CERT_KEY_USAGE, "keyUsage lacks keyCertSign");
     return ERR_OK;
+}
+
+bool cert_find_issuer(struct bytes der, struct bytes *issuer, struct bytes *serial)
+{
+    struct fields fields;
+    if (take_fields(der, "", &fields, NULL) != ERR_OK || !cert_serial_has_form(fields.serial))
+        return false;
+    *issuer = fields.issuer;
+    *serial = fields.serial;
+    return true;
 }
 
 bool cert_find_subject(struct bytes der, struct bytes *subject)

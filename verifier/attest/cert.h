@@ -46,6 +46,12 @@ void cert_free(struct cert *cert);
  * ERR_CERT_NOT_CA, ERR_CERT_KEY_USAGE. */
 MUST_CHECK enum err cert_check_ca(const struct cert *cert, const char *field, struct fault *fault);
 
+/* Positive, in its shortest form and not too long: the content of the INTEGER. */
+bool cert_serial_has_form(struct bytes serial);
+
+/* Issuer and serial number of a certificate, each as in struct cert, from its DER alone: no rule
+ * is checked but the form of what is read. */
+bool cert_find_issuer(struct bytes der, struct bytes *issuer, struct bytes *serial);
 /* The subject's whole Name in the DER of a certificate that was verified before: no
  * rule is checked. */
 bool cert_find_subject(struct bytes der, struct bytes *subject);

@@ -28,6 +28,7 @@ extern const struct cli_command cmd_measurement_add, cmd_measurement_list, cmd_m
     cmd_measurement_discard, cmd_measurement_enclaves, cmd_image_list;
 extern const struct cli_command cmd_secret_put, cmd_secret_list;
 extern const struct cli_command cmd_grant_add, cmd_grant_list, cmd_grant_remove;
+extern const struct cli_command cmd_revocation_add, cmd_revocation_list, cmd_revocation_remove;
 extern const struct cli_command cmd_issuer_show, cmd_issuer_delegate;
 extern const struct cli_command cmd_audit_list, cmd_audit_verify;
 extern const struct cli_command cmd_explain;

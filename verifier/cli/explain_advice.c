@@ -104,6 +104,14 @@ static enum err advise_revoked(const json_t *answer, const json_t *secret, struc
     return buf_append_text(out, "revoked is final: run another build");
 }
 
+static enum err advise_revocation(const json_t *answer, const json_t *secret, struct buf *out)
+{
+    (void)answer;
+    (void)secret;
+    return buf_append_text(out, "vouchsafe revocation list\n"
+                                "  (whoever has the right people may remove it there)");
+}
+
 static enum err advise_put(const json_t *answer, const json_t *secret, struct buf *out)
 {
     (void)answer;
@@ -152,6 +160,8 @@ static const struct {
     advice_fn *fn;
 } advice[] = {
     {"measurement_revoked", advise_revoked},
+    {"instance_revoked", advise_revocation},
+    {"certificate_revoked", advise_revocation},
     {"unknown_secret", advise_put},
     {"no_value", advise_put},
     {"below_minimum", advise_put},

@@ -85,6 +85,11 @@ const struct route routes[] = {
     ADMIN_POST("/v1/admin/delegations", "issuer.install", NEED(BYTES, "delegation")),
     ADMIN_POST("/v1/admin/explain", "explain", MAY(BYTES, "attestation_document"),
                MAY(TEXT, "secrets"), MAY(TEXT, "at"), MAY(TEXT, "request")),
+    ADMIN_POST("/v1/admin/revocations", "revocation.add", MAY(TEXT, "instance_id"),
+               MAY(BYTES, "issuer"), MAY(TEXT, "serial"), NEED(TEXT, "reason")),
+    ADMIN_GET("/v1/admin/revocations", "revocation.list", MAY(UINT, "after"), MAY(UINT, "limit")),
+    ADMIN_POST("/v1/admin/revocations/remove", "revocation.remove", NEED(UINT, "id"),
+               NEED(TEXT, "reason")),
 };
 const size_t routes_count = ARRAY_LEN(routes);
 

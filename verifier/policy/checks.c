@@ -28,6 +28,8 @@ const char *policy_reason_name(enum policy_reason reason)
         [REASON_OVER_QUOTA] = "over_quota",
         [REASON_GRANT_REGISTERED] = "grant_registered",
         [REASON_GRANT_ACCEPTED] = "grant_accepted",
+        [REASON_INSTANCE_REVOKED] = "instance_revoked",
+        [REASON_CERTIFICATE_REVOKED] = "certificate_revoked",
     };
     _Static_assert(ARRAY_LEN(names) == REASON_COUNT, "every reason has a name");
     return (unsigned)reason < REASON_COUNT ? names[reason] : "unknown";
@@ -71,6 +73,16 @@ static bool has_required_pcrs(const struct candidate *c, uint32_t which)
 }
 
 /* Deny wins: over every grant, and over every other measurement that matches too. */
+static bool instance_not_revoked(const struct candidate *c)
+{
+    return !c->instance_revoked;
+}
+
+static bool certificates_not_revoked(const struct candidate *c)
+{
+    return !c->certificate_revoked;
+}
+
 static bool nothing_revoked(const struct candidate *c)
 {
     return !c->revoked;
@@ -210,6 +222,8 @@ static const struct check {
     const char *name;
     bool (*passes)(const struct candidate *c);
 } checks[] = {
+    CHECK(REASON_INSTANCE_REVOKED, instance_not_revoked),
+    CHECK(REASON_CERTIFICATE_REVOKED, certificates_not_revoked),
     CHECK(REASON_MEASUREMENT_REVOKED, nothing_revoked),
     CHECK(REASON_UNKNOWN_SECRET, secret_exists),
     CHECK(REASON_SECRET_DESTROYED, secret_usable),

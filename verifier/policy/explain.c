@@ -31,6 +31,8 @@ const char *policy_reason_sentence(enum policy_reason reason)
             "the grant demands a registered build, and the document matches none",
         [REASON_GRANT_ACCEPTED] =
             "a PCR that the enclave extends has no value that the grant accepts",
+        [REASON_INSTANCE_REVOKED] = "the EC2 instance was revoked: deny wins",
+        [REASON_CERTIFICATE_REVOKED] = "a certificate of the document was revoked: deny wins",
         [REASON_OVER_QUOTA] = "as many enclaves as the grant allows have had it",
     };
     _Static_assert(ARRAY_LEN(sentences) == REASON_COUNT, "every reason has a sentence");
@@ -106,9 +108,13 @@ struct notes {
     struct policy_explanation *explanation;
 };
 
-static bool is_not_known(const struct policy_facts *facts, size_t check)
+bool policy_check_not_known(const struct policy_facts *facts, size_t check)
 {
-    return check < policy_check_count() && policy_check_reason(check) == REASON_GRANT_APPLICATION &&
+    if (check >= policy_check_count())
+        return false;
+    if (policy_check_reason(check) == REASON_CERTIFICATE_REVOKED)
+        return facts->chain_len == 0;
+    return policy_check_reason(check) == REASON_GRANT_APPLICATION &&
            facts->application_known == POLICY_APPLICATION_UNKNOWN;
 }
 
@@ -154,7 +160,7 @@ static void note_candidate(void *context, size_t secret, uint64_t grant_id, uint
         .grant_id = grant_id,
         .measurement_id = measurement_id,
         .passed = passed,
-        .not_known = is_not_known(notes->facts, passed),
+        .not_known = policy_check_not_known(notes->facts, passed),
     };
     if (grant_id != 0)
         s->candidates++;

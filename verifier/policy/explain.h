@@ -15,6 +15,8 @@
 size_t policy_check_count(void);
 const char *policy_check_name(size_t check);
 enum policy_reason policy_check_reason(size_t check);
+/* The facts do not tell what the check asks: a record does not keep everything. */
+bool policy_check_not_known(const struct policy_facts *facts, size_t check);
 const char *policy_reason_sentence(enum policy_reason reason); /* "there is no such secret" */
 
 /* One way in which a secret might have been released. */

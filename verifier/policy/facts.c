@@ -15,5 +15,6 @@ void policy_facts_of(const struct verified_doc *doc, struct bytes application,
         .application_known = POLICY_APPLICATION_BYTES,
         .application = application,
     };
+    out->chain_len = verified_doc_chain(doc, &out->chain);
     memcpy(out->pcr, fields->pcr, sizeof out->pcr);
 }

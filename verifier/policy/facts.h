@@ -23,6 +23,8 @@ struct policy_facts {
     const uint8_t *pcr[ATTDOC_PCR_COUNT]; /* ATTDOC_PCR_LEN bytes, or NULL where absent */
     const uint8_t *root_sha256;           /* SHA256_LEN */
     struct bytes module_id;
+    size_t chain_len; /* 0: a record, which does not keep it */
+    const struct attest_certificate *chain;
     struct bytes region; /* empty: the chain names none */
     enum policy_application application_known;
     struct bytes application;

@@ -171,10 +171,27 @@ struct policy_own_key {
     uint64_t created_ms;
 };
 
+enum revocation_kind { REVOCATION_CERTIFICATE = 1, REVOCATION_INSTANCE = 2 };
+#define REVOCATION_REASON_MAX 1024
+
+/* What is denied whatever else is granted: a certificate, of any place in a chain but the
+ * pinned root's, or an EC2 instance with all its enclaves. */
+struct policy_revocation {
+    enum revocation_kind kind;
+    struct buf issuer; /* a certificate's, as in struct attest_certificate; else empty */
+    struct buf serial; /* likewise */
+    char instance[40]; /* an instance's id, "i-0123456789abcdef0"; else "" */
+    struct buf reason; /* text */
+    enum policy_state state;
+    uint64_t created_ms; /* when it was added last, */
+    uint64_t person_id;  /* and by whom */
+};
+
 /* One list drives everything that exists once per table. */
 #define POLICY_TABLES(X) \
     X(setting)           \
-    X(person) X(token) X(image) X(measurement) X(secret) X(secret_version) X(grant) X(own_key)
+    X(person)            \
+    X(token) X(image) X(measurement) X(secret) X(secret_version) X(grant) X(own_key) X(revocation)
 
 /* For each table T:
  *   policy_T_append(const struct policy_T *, struct buf *columns)  row -> CBOR columns;
@@ -223,6 +240,31 @@ uint64_t policy_find_secret_version(const struct policy *policy, uint64_t secret
 /* The newest active row of a kind of own key. */
 uint64_t policy_find_own_key(const struct policy *policy, enum own_key_kind kind);
 
+/* --- What is revoked (revocation.c) --- */
+
+/* The row of exactly this certificate or instance, whatever its state.  Logarithmic. */
+uint64_t policy_find_revoked_certificate(const struct policy *policy,
+                                         const struct attest_certificate *certificate);
+uint64_t policy_find_revoked_instance(const struct policy *policy, struct bytes instance);
+
+/* The active revocation that a document falls under: its instance's, or one of any certificate of
+ * its chain, the leaf included; NULL where there is none.  Looked up at each use of a chain, be
+ * it cached or not. */
+const struct policy_revocation *policy_revoked_instance(const struct policy *policy,
+                                                        const struct policy_facts *facts);
+const struct policy_revocation *policy_revoked_certificate(const struct policy *policy,
+                                                           const struct policy_facts *facts,
+                                                           size_t *position);
+/* The same as a verdict: ERR_INSTANCE_REVOKED (field "module_id"), ERR_CERT_REVOKED
+ * ("cabundle[2]", "certificate"), with the reason that was given. */
+MUST_CHECK enum err policy_revocation_check(const struct policy *policy,
+                                            const struct verified_doc *doc, struct fault *fault);
+/* An instance's id, "i-" and 8..32 hexadecimal digits in lower case; a certificate's issuer, one
+ * whole DER Name that is not empty; its serial number, as certificates may have it. */
+bool revocation_instance_valid(struct bytes id);
+bool revocation_issuer_valid(struct bytes der);
+bool revocation_serial_valid(struct bytes content);
+
 /* --- V5: the decision (checks.c) --- */
 
 struct policy_question {
@@ -256,6 +298,8 @@ enum policy_reason {
     REASON_OVER_QUOTA,       /* found out by the store's transaction */
     REASON_GRANT_REGISTERED, /* a signer's build that is not registered, and must be */
     REASON_GRANT_ACCEPTED,   /* a PCR that the enclave extends has none of the accepted values */
+    REASON_INSTANCE_REVOKED,
+    REASON_CERTIFICATE_REVOKED,
     REASON_COUNT
 };
 const char *policy_reason_name(enum policy_reason reason); /* "not_granted" */

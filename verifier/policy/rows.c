@@ -5,6 +5,7 @@
 
 #include "policy.h"
 #include "row_form.h"
+#include "verifier/attest/cert.h"
 
 #define SETTING_VALUE_MAX 65536
 #define PROVENANCE_MAX    65536
@@ -346,6 +347,37 @@ static bool own_key_consistent(const void *row)
     return private == (key->sealed.len > 0) && (delegated || key->delegation.len == 0);
 }
 SHAPE(own_key, own_key_consistent);
+
+/* --- What is revoked --- */
+
+#define OPTIONAL_BUF(T, member, longest, valid_)                                                   \
+    {                                                                                              \
+        .form = &row_optional_buf, FIELD(T, member), .min = 1, .max = (longest), .valid = (valid_) \
+    }
+
+static const struct column revocation_columns[] = {
+    UINT(revocation, kind, REVOCATION_CERTIFICATE, REVOCATION_INSTANCE),
+    OPTIONAL_BUF(revocation, issuer, ATTDOC_CERT_MAX, revocation_issuer_valid),
+    OPTIONAL_BUF(revocation, serial, CERT_SERIAL_MAX, revocation_serial_valid),
+    {.form = &row_optional_text,
+     FIELD(revocation, instance),
+     .min = 1,
+     .max = UINT64_MAX,
+     .valid = revocation_instance_valid},
+    BUF(revocation, reason, row_text_buf, 1, REVOCATION_REASON_MAX),
+    STATE(revocation),
+    TIME(revocation, created_ms),
+    ID(revocation, person_id),
+};
+
+static bool revocation_consistent(const void *row)
+{
+    const struct policy_revocation *r = row;
+    const bool certificate = r->kind == REVOCATION_CERTIFICATE;
+    return certificate == (r->issuer.len > 0) && certificate == (r->serial.len > 0) &&
+           certificate == (r->instance[0] == '\0');
+}
+SHAPE(revocation, revocation_consistent);
 
 /* --- The functions of every table --- */
 

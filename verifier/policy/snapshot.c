@@ -168,6 +168,12 @@ static bool grant_refers(const struct policy *policy, const void *row)
            (grant->measurement_id == 0 || (m != NULL && m->image_id == grant->image_id));
 }
 
+static bool revocation_refers(const struct policy *policy, const void *row)
+{
+    const struct policy_revocation *r = row;
+    return policy_person_get(policy, r->person_id) != NULL;
+}
+
 static bool token_same(const void *old_row, const void *new_row)
 {
     const struct policy_token *before = old_row;
@@ -266,6 +272,8 @@ static const struct table_rules rules[TABLE_COUNT] = {
                               .refers = secret_version_refers, .same = secret_version_same},
     [TABLE_grant] = {RULES(grant), .refers = grant_refers, .same = grant_same, .link = link_grant},
     [TABLE_own_key] = {RULES(own_key), .index = {by_key_version}},
+    [TABLE_revocation] = {RULES(revocation), .index = {revocation_compare},
+                          .refers = revocation_refers},
 };
 
 /* --- Loading --- */
@@ -494,6 +502,11 @@ uint64_t policy_find_own_key(const struct policy *policy, enum own_key_kind kind
             return id;
     }
     return 0;
+}
+
+uint64_t policy_find_revocation(const struct policy *policy, const struct policy_revocation *probe)
+{
+    return find(policy, TABLE_revocation, 0, probe);
 }
 
 uint64_t policy_first_of_code(const struct policy *policy, const struct policy_facts *facts)

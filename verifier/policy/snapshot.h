@@ -13,6 +13,11 @@
 uint64_t policy_first_of_code(const struct policy *policy, const struct policy_facts *facts);
 uint64_t policy_next_of_code(const struct policy *policy, uint64_t measurement_id);
 
+/* By what is revoked (revocation.c): how two rows of the table compare, and the row of what
+ * `probe` says; 0: none. */
+int revocation_compare(const void *a, const void *b);
+uint64_t policy_find_revocation(const struct policy *policy, const struct policy_revocation *probe);
+
 /* The grants of a secret, whatever their state. */
 uint64_t policy_first_grant(const struct policy *policy, uint64_t secret_id);
 uint64_t policy_next_grant(const struct policy *policy, uint64_t grant_id);

@@ -15,6 +15,9 @@ struct matches {
     size_t room;
     uint64_t *id;
     bool revoked; /* one of them */
+    /* Of the document itself. */
+    bool instance_revoked;
+    bool certificate_revoked;
 };
 
 /* --- The verdict on one secret --- */
@@ -113,6 +116,8 @@ static struct candidate first_candidate(const struct policy *policy, const struc
     struct candidate c = {
         .facts = walk->facts,
         .now_ms = walk->now_ms,
+        .instance_revoked = matches->instance_revoked,
+        .certificate_revoked = matches->certificate_revoked,
         .revoked = matches->revoked,
         .wanted = wanted,
         .secret_id = policy_find_secret(policy, wanted->name),
@@ -179,6 +184,9 @@ static enum err matches_add(struct matches *matches, uint64_t id)
 static enum err find_matches(const struct policy *policy, const struct policy_facts *facts,
                              struct matches *out)
 {
+    size_t position;
+    out->instance_revoked = policy_revoked_instance(policy, facts) != NULL;
+    out->certificate_revoked = policy_revoked_certificate(policy, facts, &position) != NULL;
     for (uint64_t id = policy_first_of_code(policy, facts); id != 0;
          id = policy_next_of_code(policy, id)) {
         const struct policy_measurement *m = policy_measurement_get(policy, id);

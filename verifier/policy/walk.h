@@ -10,7 +10,9 @@
 struct candidate {
     const struct policy_facts *facts;
     uint64_t now_ms;
-    bool revoked;
+    bool instance_revoked;
+    bool certificate_revoked; /* any of the chain */
+    bool revoked;             /* a measurement that matches */
     const struct wanted *wanted;
     const struct policy_secret *secret;
     uint64_t secret_id;

@@ -13,6 +13,7 @@ static const char *const table_names[POLICY_TABLE_COUNT] = {
     [POLICY_SECRET_VERSION] = "secret_version",
     [POLICY_GRANT] = "secret_grant", /* GRANT is a word of SQL */
     [POLICY_OWN_KEY] = "own_key",
+    [POLICY_REVOCATION] = "revocation",
 };
 
 const char *policy_table_name(enum policy_table table)

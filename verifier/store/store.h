@@ -40,6 +40,7 @@ enum policy_table {
     POLICY_SECRET_VERSION,
     POLICY_GRANT,
     POLICY_OWN_KEY,
+    POLICY_REVOCATION,
     POLICY_TABLE_COUNT
 };
 const char *policy_table_name(enum policy_table table); /* the SQL name, also in MACs */

@@ -1,4 +1,4 @@
-/* Policy rows: one table of columns instead of nine of everything.
+/* Policy rows: one table of columns instead of ten of everything.
  *
  * What a row's MAC covers leaves and enters as one CBOR array in the order of db/; the
  * store gives back exactly the bytes it was given. */
@@ -99,6 +99,17 @@ const struct sqlite_column sqlite_columns[POLICY_TABLE_COUNT][SQLITE_COLUMNS_MAX
                 {.name = "delegation", .type = COLUMN_BLOB},
                 {.name = "state", .type = COLUMN_INTEGER},
                 {.name = "created_ms", .type = COLUMN_INTEGER},
+            },
+        [POLICY_REVOCATION] =
+            {
+                {.name = "kind", .type = COLUMN_INTEGER},
+                {.name = "issuer", .type = COLUMN_BLOB},
+                {.name = "serial", .type = COLUMN_BLOB},
+                {.name = "instance", .type = COLUMN_TEXT},
+                {.name = "reason", .type = COLUMN_TEXT},
+                {.name = "state", .type = COLUMN_INTEGER},
+                {.name = "created_ms", .type = COLUMN_INTEGER},
+                {.name = "person_id", .type = COLUMN_INTEGER},
             },
 };
 

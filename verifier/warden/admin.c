@@ -82,6 +82,12 @@ static const struct admin_operation operations[] = {
     {"issuer.show", RIGHT_VIEW, admin_issuer_show, {NULL}},
     {"issuer.receipt-key", RIGHT_CUSTODY, admin_issuer_receipt_key, {NULL}},
     {"issuer.install", RIGHT_CUSTODY, admin_issuer_install, {"delegation", NULL}},
+    {"revocation.add",
+     RIGHT_ACTIVATE,
+     admin_revocation_add,
+     {"instance_id", "issuer", "serial", "reason", NULL}},
+    {"revocation.list", RIGHT_VIEW, admin_revocation_list, {"after", "limit", NULL}},
+    {"revocation.remove", RIGHT_PEOPLE, admin_revocation_remove, {"id", "reason", NULL}},
 };
 
 static const struct admin_operation *find_operation(struct bytes name)

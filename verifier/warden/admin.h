@@ -66,6 +66,7 @@ MUST_CHECK enum err admin_find_build(struct admin_call *call, const struct polic
 
 /* The functions of the table. */
 admin_fn admin_status, admin_verify;
+admin_fn admin_revocation_add, admin_revocation_list, admin_revocation_remove;
 admin_fn admin_image_list;
 admin_fn admin_measurement_add, admin_measurement_list, admin_measurement_show,
     admin_measurement_activate, admin_measurement_deprecate, admin_measurement_revoke,

@@ -172,6 +172,15 @@ static void take_facts(struct explaining *x, const struct verified_doc *doc)
         x->facts.application_known = POLICY_APPLICATION_UNKNOWN;
 }
 
+/* As a release does: of the kind that the document says it is. */
+static enum err verify_document(struct explaining *x, struct bytes document, int64_t at_ms,
+                                struct attest_report *report, struct verified_doc **doc)
+{
+    struct attest_trust *trust = x->call->warden->trust;
+    TRY(attest_parse(trust, document, report, &x->fault));
+    return attest_verify(trust, document, report->doc.kind, at_ms, doc, report, &x->fault);
+}
+
 static enum err explain_document(struct explaining *x, struct wanted_list *wanted)
 {
     struct admin_call *call = x->call;
@@ -184,8 +193,7 @@ static enum err explain_document(struct explaining *x, struct wanted_list *wante
     TRY(admin_bytes(call, "attestation_document", ADMIN_REQUIRED, &document));
     TRY(read_secrets(call, wanted));
     TRY(admin_at(call, &at_ms));
-    const enum err verified = attest_verify(call->warden->trust, document, ATTDOC_ENCLAVE, at_ms,
-                                            &doc, &report, &x->fault);
+    const enum err verified = verify_document(x, document, at_ms, &report, &doc);
     if (verified != ERR_OK && !err_is_verdict(verified)) {
         *call->fault = x->fault;
         return verified;

@@ -143,6 +143,17 @@ static enum err read_options(struct admin_call *call, struct appraisal_options *
     return read_time(call, options);
 }
 
+static enum err check_revocation(const void *context, const struct verified_doc *doc,
+                                 struct fault *fault)
+{
+    struct ledger *const *ledger = context;
+    uint64_t revision;
+    const struct policy *policy = ledger_read(*ledger, &revision);
+    const enum err err = policy_revocation_check(policy, doc, fault);
+    ledger_done(*ledger);
+    return err;
+}
+
 enum err admin_verify(struct admin_call *call, json_t *out)
 {
     struct appraisal_options options = APPRAISAL_OPTIONS_DEFAULT;
@@ -152,6 +163,8 @@ enum err admin_verify(struct admin_call *call, json_t *out)
     (void)out; /* the appraisal's own text is the answer, byte for byte the CLI's */
     TRY(admin_bytes(call, "attestation_document", ADMIN_REQUIRED, &document));
     TRY(read_options(call, &options, nonce));
+    options.revocation = check_revocation;
+    options.revocation_context = &call->warden->ledger;
     TRY(appraisal_run(call->warden->trust, document, &options, &appraisal, call->fault));
     return appraisal_json(&appraisal, &call->text);
 }

@@ -74,14 +74,17 @@ static enum err set_nearest(const struct view *v, const struct explained_nearest
 
 /* --- What was tried --- */
 
-static const char *result_name(const struct explained_candidate *c, size_t check)
+static const char *result_name(const struct view *v, const struct explained_candidate *c,
+                               size_t check)
 {
-    if (check == c->passed)
-        return c->not_known ? "not known" : "failed";
-    return check < c->passed ? "ok" : "not reached";
+    if (check > c->passed)
+        return "not reached";
+    if (policy_check_not_known(v->inquiry->facts, check))
+        return "not known";
+    return check < c->passed ? "ok" : "failed";
 }
 
-static enum err set_checks(const struct explained_candidate *c, json_t *tried)
+static enum err set_checks(const struct view *v, const struct explained_candidate *c, json_t *tried)
 {
     json_t *checks = json_array();
     TRY(admin_set(tried, "checks", checks));
@@ -90,7 +93,7 @@ static enum err set_checks(const struct explained_candidate *c, json_t *tried)
         if (json_array_append_new(checks, row) != 0)
             return ERR_NO_MEMORY;
         TRY(admin_set(row, "check", json_string(policy_check_name(i))));
-        TRY(admin_set(row, "result", json_string(result_name(c, i))));
+        TRY(admin_set(row, "result", json_string(result_name(v, c, i))));
     }
     return ERR_OK;
 }
@@ -133,7 +136,7 @@ static enum err add_tried(const struct view *v, const struct explained_candidate
         TRY(set_grant(v, c, reason, tried));
     if (c->measurement_id != 0)
         TRY(set_build(v, c->measurement_id, tried));
-    return set_checks(c, tried);
+    return set_checks(v, c, tried);
 }
 
 /* --- Quotas --- */
