@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 
 #include "cbor_writer.h"
+#include "codec.h"
 
 _Static_assert(sizeof PROTOCOL_RELEASE_LABEL - 1 + SHA256_LEN == PROTOCOL_BOUND_LEN,
                "PROTOCOL section 3: V2 compares the label and the hash");
@@ -56,6 +57,17 @@ bool protocol_image_version_valid(struct bytes version)
     for (size_t i = 1; i < version.len; i++) {
         const uint8_t c = version.ptr[i];
         if (!is_alphanumeric(c) && !is_mark(c) && c != '+')
+            return false;
+    }
+    return true;
+}
+
+bool protocol_person_valid(struct bytes person)
+{
+    if (person.len == 0 || person.len > PROTOCOL_PERSON_MAX || !utf8_valid(person))
+        return false;
+    for (size_t i = 0; i < person.len; i++) {
+        if (person.ptr[i] <= 0x20 || person.ptr[i] == 0x7f)
             return false;
     }
     return true;

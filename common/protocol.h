@@ -13,6 +13,7 @@
 #define PROTOCOL_SECRET_MAX      65536                        /* bytes of one secret, at least 1 */
 #define PROTOCOL_NAME_MAX        128                          /* bytes of a secret's name */
 #define PROTOCOL_IMAGE_MAX       63                           /* image and version alike */
+#define PROTOCOL_PERSON_MAX      63                           /* bytes of a person's name */
 #define PROTOCOL_BUILD_MAX       (2 * PROTOCOL_IMAGE_MAX + 1) /* image@version */
 #define PROTOCOL_VERSION_MAX     2147483647                   /* of a secret; 1 is the first */
 #define PROTOCOL_BOUND_LEN       51                           /* of user_data: label and hash */
@@ -30,6 +31,8 @@ bool protocol_name_valid(struct bytes name);
 /* Image: `[a-z0-9][a-z0-9._-]{0,62}`; version: `[A-Za-z0-9][A-Za-z0-9._+-]{0,62}`. */
 bool protocol_image_valid(struct bytes image);
 bool protocol_image_version_valid(struct bytes version);
+/* A person: UTF-8 without blanks and control characters. */
+bool protocol_person_valid(struct bytes person);
 /* Both, joined by `@`. */
 bool protocol_build_valid(struct bytes build);
 /* "payments@1.4.2" in its two parts; ERR_USAGE says what is wrong with it. */

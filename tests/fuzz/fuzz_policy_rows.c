@@ -113,7 +113,8 @@ static void put_row(uint32_t table, struct buf *out)
     struct pcr_set pcrs = {.present = 7};
     struct policy_setting setting = {.name = "kind"};
     struct policy_person person = {.name = "anna", .state = POLICY_ACTIVE, .created_ms = 5};
-    struct policy_token token = {.person_id = 1, .rights = RIGHT_ALL, .state = POLICY_ACTIVE};
+    struct policy_token token = {
+        .person_id = 1, .rights = RIGHTS_OF_IMAGES, .state = POLICY_ACTIVE};
     struct policy_image image = {.name = "payments", .created_ms = 5};
     struct policy_measurement measurement = {
         .image_id = 1, .version = "1", .state = MEASUREMENT_ACTIVE, .not_after_ms = 9};
@@ -139,6 +140,7 @@ static void put_row(uint32_t table, struct buf *out)
     FUZZ_OK(buf_append(&revocation.serial, bytes_of("\0\x80", 2)));
     TEXT(&revocation.reason, "stolen");
     TEXT(&setting.value, "development");
+    TEXT(&token.images, "\x82\x61\x61\x61\x62");
     memset(pcrs.value, 3, sizeof pcrs.value);
     FUZZ_OK(pcr_set_append(&pcrs, &measurement.pcrs));
     TEXT(&measurement.labels, "\xa2\x61\x61\x61\x62\x61\x63\x60");
@@ -155,6 +157,7 @@ static void put_row(uint32_t table, struct buf *out)
 #undef secret_version
 #undef X
     policy_setting_free(&setting);
+    policy_token_free(&token);
     policy_measurement_free(&measurement);
     policy_grant_free(&grant);
     policy_own_key_free(&own_key);

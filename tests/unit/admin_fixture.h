@@ -1,5 +1,5 @@
-/* More administrators than the first: persons and tokens made through the ledger, for
- * there is no operation that makes them yet. */
+/* More administrators than the first: persons and tokens made through the ledger, also such as
+ * no operation makes. */
 #ifndef VOUCHSAFE_ADMIN_FIXTURE_H
 #define VOUCHSAFE_ADMIN_FIXTURE_H
 
@@ -11,6 +11,7 @@ struct token_spec {
     enum policy_state person_state; /* of a person that is made */
     enum policy_state state;
     uint64_t expires_ms;
+    const char *images; /* "payments,refunds"; NULL: all */
 };
 #define TOKEN_OF(name, bits)                                                                       \
     (struct token_spec)                                                                            \
@@ -50,7 +51,10 @@ static inline void fixture_token(struct warden_fixture *f, struct token_spec spe
     memset(token, (int)id, WARDEN_TOKEN_LEN);
     ck_ok(digest_sha256(bytes_of(token, WARDEN_TOKEN_LEN), row.hash));
     token_person(policy, &spec, &change, &row.person_id);
+    if (spec.images != NULL)
+        ck_ok(image_set_append(bytes_of_text(spec.images), &row.images, NULL));
     ck_ok(policy_token_append(&row, &columns));
+    policy_token_free(&row);
     ck_ok(ledger_change_add(&change, POLICY_TOKEN, id, &columns));
     const struct audit_event event = {.time_ms = NOW_MS,
                                       .event = "token.create",

@@ -34,13 +34,15 @@ static inline void rows_token(struct buf *out, unsigned which)
 {
     struct policy_token row = {.person_id = 1, .state = POLICY_ACTIVE};
     if (which == 0) {
-        row.rights = RIGHT_ALL;
+        row.rights = RIGHTS_OF_IMAGES;
         row.created_ms = NOW_MS;
         row.expires_ms = NOW_MS + 1;
         SET_TEXT(row.label, "build pipeline");
         memcpy(row.hash, ones, sizeof row.hash);
+        ck_ok(image_set_append(bytes_of_text("refunds,payments,refunds"), &row.images, NULL));
     }
     ck_ok(policy_token_append(&row, out));
+    policy_token_free(&row);
 }
 
 static inline void rows_image(struct buf *out, unsigned which)
@@ -61,6 +63,7 @@ static inline void rows_measurement(struct buf *out, unsigned which)
         row.not_before_ms = NOW_MS;
         row.not_after_ms = NOW_MS + 1;
         row.created_ms = NOW_MS;
+        row.added_by = 1;
         memcpy(row.root, ones, sizeof row.root);
         set_pcr(&pcrs, 4, ones);
         set_pcr(&pcrs, 7, ones);

@@ -82,7 +82,8 @@ static inline void rows_of_everything(struct rows *rows)
 {
     rows_add(rows, POLICY_SETTING, 1, 1, "tt", "kind", "");
     rows_add(rows, POLICY_PERSON, 1, 1, "tuu", "Z\xc3\xbc leika", U(1), U(CREATED_MS));
-    rows_add(rows, POLICY_TOKEN, 1, 1, "utbuuun", U(1), "laptop", "h", U(31), U(1), U(CREATED_MS));
+    rows_add(rows, POLICY_TOKEN, 1, 1, "utbuuunb", U(1), "laptop", "h", U(31), U(1), U(CREATED_MS),
+             "i");
     rows_add(rows, POLICY_IMAGE, 1, 1, "tu", "payments", U(CREATED_MS));
     rows_add(rows, POLICY_MEASUREMENT, 1, 1, "utuubbunubtu", U(1), "1.4.2", U(0), U(0), "p", "r",
              U(2), U(INT64_MAX), "", "by hand", U(0));

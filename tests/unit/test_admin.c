@@ -36,7 +36,24 @@ static const struct {
     {"revocation.add", RIGHT_ACTIVATE},
     {"revocation.list", RIGHT_VIEW},
     {"revocation.remove", RIGHT_PEOPLE},
+    {"person.add", RIGHT_PEOPLE},
+    {"person.list", RIGHT_PEOPLE},
+    {"person.remove", RIGHT_PEOPLE},
+    {"token.create", RIGHT_PEOPLE},
+    {"token.list", RIGHT_PEOPLE},
+    {"token.revoke", RIGHT_PEOPLE},
 };
+
+/* What a token for some images may besides having the right: of these images alone. */
+static bool is_for_confined(const char *name)
+{
+    static const char *const names[] = {"measurement.add", "measurement.list", "measurement.show"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
 
 START_TEST(wrong_rights)
 {
@@ -62,6 +79,34 @@ START_TEST(wrong_rights)
             ck_assert_msg((err == ERR_FORBIDDEN) == ((bit & right) == 0), "%s with right %u: %s",
                           name, bit, err_wire(err));
         }
+    }
+    ck_assert_uint_eq(audit_sequence(&f), sequence);
+}
+END_TEST
+
+/* Each operation by a token for some images: forbidden, unless the image is one of them. */
+START_TEST(wrong_image)
+{
+    FIXTURE(f);
+    uint8_t token[WARDEN_TOKEN_LEN];
+    struct token_spec spec = TOKEN_OF("bob", RIGHTS_OF_IMAGES);
+    spec.images = "payments,refunds";
+    fixture_token(&f, spec, token);
+    const struct bytes bob = bytes_of(token, sizeof token);
+    const uint64_t sequence = audit_sequence(&f);
+    for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
+        const char *name = operations[i].name;
+        const bool may = (operations[i].right & RIGHTS_OF_IMAGES) != 0 && is_for_confined(name);
+        ck_err(admin_as(&f, bob, name, NO_PARAMS, NULL), ERR_FORBIDDEN);
+        ck_err(admin_as(&f, bob, name, PARAMS(p_text("image", "other")), NULL), ERR_FORBIDDEN);
+        ck_err(admin_as(&f, bob, name, PARAMS(p_text("image", "payment")), NULL), ERR_FORBIDDEN);
+        ck_err(admin_as(&f, bob, name, PARAMS(p_bytes("image", "payments", 8)), NULL),
+               ERR_FORBIDDEN);
+        ck_err(admin_as(&f, bob, name, PARAMS(p_text("images", "payments")), NULL), ERR_FORBIDDEN);
+        const enum err one = admin_as(&f, bob, name, PARAMS(p_text("image", "payments")), NULL);
+        const enum err other = admin_as(&f, bob, name, PARAMS(p_text("image", "refunds")), NULL);
+        ck_assert_msg((one == ERR_FORBIDDEN) == !may && one == other, "%s: %s, %s", name,
+                      err_wire(one), err_wire(other));
     }
     ck_assert_uint_eq(audit_sequence(&f), sequence);
 }
@@ -256,5 +301,5 @@ START_TEST(wrong_verify)
 }
 END_TEST
 
-UNIT_MAIN("admin", wrong_rights, wrong_token, wrong_expired, wrong_operation, wrong_parameter,
-          junk_message, valid_status, valid_verify, wrong_verify)
+UNIT_MAIN("admin", wrong_rights, wrong_image, wrong_token, wrong_expired, wrong_operation,
+          wrong_parameter, junk_message, valid_status, valid_verify, wrong_verify)

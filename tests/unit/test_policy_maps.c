@@ -257,6 +257,76 @@ START_TEST(junk_choices)
 }
 END_TEST
 
+/* --- Sets of images, and rights --- */
+
+static void image_set(const char *list, const char *encoded, size_t len)
+{
+    CLEANUP(buf_free) struct buf out = {0};
+    struct image_set set;
+    ck_ok(image_set_append(bytes_of_text(list), &out, NULL));
+    ck_assert(bytes_equal(bytes_of_buf(&out), bytes_of(encoded, len)));
+    ck_ok(image_set_parse(bytes_of_buf(&out), &set));
+    for (size_t i = 0; i < set.count; i++)
+        ck_assert(image_set_has(bytes_of_buf(&out), set.name[i]));
+}
+#define IMAGE_SET(list, encoded) image_set((list), (encoded), sizeof(encoded) - 1)
+
+START_TEST(valid_image_set)
+{
+    IMAGE_SET("a", "\x81\x61"
+                   "a");
+    IMAGE_SET("b,a,b", "\x82\x61"
+                       "a\x61"
+                       "b");
+    IMAGE_SET("ab,a,b", "\x83\x61"
+                        "a\x62"
+                        "ab\x61"
+                        "b"); /* by bytes, not by length */
+    CLEANUP(buf_free) struct buf out = {0};
+    ck_ok(image_set_append(bytes_of_text("payments,pay"), &out, NULL));
+    ck_assert(!image_set_has(bytes_of_buf(&out), bytes_of_text("paymen")));
+    ck_assert(!image_set_has(bytes_of_buf(&out), bytes_of_text("paymentss")));
+    ck_assert(!image_set_has(bytes_of_buf(&out), bytes_of_text("")));
+    /* What cannot be read has nothing in it. */
+    ck_assert(!image_set_has(bytes_of("", 0), bytes_of_text("pay")));
+    ck_assert(!image_set_has(bytes_of(out.ptr, out.len - 1), bytes_of_text("pay")));
+}
+END_TEST
+
+START_TEST(wrong_image_set)
+{
+    static const char *const lists[] = {"", ",", "a,", ",a", "a,,b", "A", "a b", "a, b", "-a"};
+    CLEANUP(buf_free) struct buf many = {0};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct fault fault = FAULT_NONE;
+        CLEANUP(buf_free) struct buf out = {0};
+        ck_err(image_set_append(bytes_of_text(lists[i]), &out, &fault), ERR_MALFORMED);
+        ck_assert_str_eq(fault.field, "images");
+        ck_assert_uint_eq(out.len, 0);
+    }
+    for (unsigned i = 0; i <= IMAGE_SET_MAX; i++) {
+        CLEANUP(buf_free) struct buf out = {0};
+        ck_ok(buf_append_format(&many, "%simage-%u", i == 0 ? "" : ",", i));
+        ck_err(image_set_append(bytes_of_buf(&many), &out, NULL),
+               i < IMAGE_SET_MAX ? ERR_OK : ERR_MALFORMED);
+    }
+}
+END_TEST
+
+START_TEST(valid_rights)
+{
+    uint32_t rights = 0;
+    ck_ok(policy_rights_parse(bytes_of_text("draft,view,view"), &rights, NULL));
+    ck_assert_uint_eq(rights, RIGHT_VIEW | RIGHT_DRAFT);
+    ck_ok(policy_rights_parse(bytes_of_text("view,draft,activate,custody,people"), &rights, NULL));
+    ck_assert_uint_eq(rights, RIGHT_ALL);
+    static const char *const wrong[] = {"",    ",",    "view,",      "views",
+                                        "vie", "View", "view draft", "31"};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        ck_err(policy_rights_parse(bytes_of_text(wrong[i]), &rights, NULL), ERR_MALFORMED);
+    ck_assert_uint_eq(rights, RIGHT_ALL);
+}
+END_TEST
+
 UNIT_MAIN("policy_maps", valid_labels_sorted, wrong_labels, long_labels, valid_pcr_set,
-          junk_pcr_set, long_pcr_set, no_pcr_set, valid_choices, long_choices, wrong_choices_twice,
-          junk_choices)
+          junk_pcr_set, long_pcr_set, no_pcr_set, valid_choices, long_choices, wrong_choices_twice, junk_choices), valid_image_set, wrong_image_set, valid_rights)

@@ -306,11 +306,28 @@ static const struct broken broken[] = {
     {ROWS_token, 0, 2, BYTES, 32, "h", true},
     {ROWS_token, 0, 2, BYTES, 31, "h", false},
     {ROWS_token, 0, 2, BYTES, 33, "h", false},
-    {ROWS_token, 0, 3, NUMBER, 31, NULL, true},
-    {ROWS_token, 0, 3, NUMBER, 32, NULL, false},
+    {ROWS_token, 1, 3, NUMBER, 31, NULL, true},
+    {ROWS_token, 1, 3, NUMBER, 32, NULL, false},
+    {ROWS_token, 0, 3, NUMBER, RIGHTS_OF_IMAGES, NULL, true}, /* of one for some images */
+    {ROWS_token, 0, 3, NUMBER, RIGHT_ACTIVATE, NULL, false},
+    {ROWS_token, 0, 3, NUMBER, RIGHT_CUSTODY, NULL, false},
+    {ROWS_token, 0, 3, NUMBER, RIGHT_PEOPLE, NULL, false},
     {ROWS_token, 0, 6, NUMBER, 0, NULL, false}, /* null says it */
     {ROWS_token, 0, 6, NOTHING, 0, NULL, true},
     {ROWS_token, 0, 6, NUMBER, BEYOND, NULL, false},
+    {ROWS_token, 0, 7, BYTES, 1, "\x81\x61i", true},
+    {ROWS_token, 0, 7, BYTES, 1, "\x82\x61i\x61j", true},
+    {ROWS_token, 0, 7, BYTES, 1, "\x82\x61j\x61i", false}, /* in one order */
+    {ROWS_token, 0, 7, BYTES, 1, "\x82\x61i\x61i", false},
+    {ROWS_token, 0, 7, BYTES, 1, "\x82\x61i\x62ia", true},
+    {ROWS_token, 0, 7, BYTES, 1, "\x82\x62ia\x61i", false},
+    {ROWS_token, 0, 7, BYTES, 1, "\x80", false}, /* null says it */
+    {ROWS_token, 0, 7, BYTES, 0, "", false},
+    {ROWS_token, 0, 7, BYTES, 1, "\x81\x61I", false},
+    {ROWS_token, 0, 7, BYTES, 1, "\x81\x61i\x01", false},
+    {ROWS_token, 0, 7, BYTES, 1, "\x81\x41i", false},
+    {ROWS_token, 0, 7, TEXT, 1, "i", false},
+    {ROWS_token, 0, 7, NOTHING, 0, NULL, false}, /* it is left out */
     {ROWS_image, 0, 0, TEXT, 63, "i", true},
     {ROWS_image, 0, 0, TEXT, 64, "i", false},
     {ROWS_image, 0, 0, TEXT, 1, "I", false},
@@ -470,7 +487,7 @@ START_TEST(valid_neighbours)
         {ROWS_grant, 12, NOW_MS + 1, NULL},
         {ROWS_secret, 1, PROTOCOL_VERSION_MAX, NULL},
         {ROWS_secret_version, 0, 70000, NULL},
-        {ROWS_token, 3, RIGHT_ALL, NULL},
+        {ROWS_token, 3, RIGHTS_OF_IMAGES, NULL},
         {ROWS_token, 6, NOW_MS + 1, NULL},
         {ROWS_secret_version, 2, PROTOCOL_SECRET_MAX, NULL},
     };

@@ -252,6 +252,65 @@ START_TEST(wrong_replacement)
 }
 END_TEST
 
+/* What a token may is said once; what was revoked or removed stays so. */
+START_TEST(wrong_people_replacement)
+{
+    CLEANUP(world_free) struct world w = {0};
+    CLEANUP(policy_token_free)
+    struct policy_token token = {
+        .person_id = 1, .rights = RIGHT_VIEW, .state = POLICY_ACTIVE, .expires_ms = NOW_MS};
+    struct policy_person person = {.name = "anna", .state = POLICY_REMOVED};
+    load_world(&w);
+    PUT(&w, token, 1, &token);
+    token.rights = RIGHT_VIEW | RIGHT_DRAFT;
+    REFUSE(&w, token, 1, &token);
+    token.rights = RIGHT_VIEW;
+    token.expires_ms = NOW_MS + 1;
+    REFUSE(&w, token, 1, &token);
+    token.expires_ms = NOW_MS;
+    ck_ok(image_set_append(bytes_of_text("payments"), &token.images, NULL));
+    REFUSE(&w, token, 1, &token);
+    token.hash[0] = 1;
+    PUT(&w, token, 2, &token);
+    token.images.len = 0;
+    REFUSE(&w, token, 2, &token);
+    ck_ok(image_set_append(bytes_of_text("payments,refunds"), &token.images, NULL));
+    REFUSE(&w, token, 2, &token);
+    token.images.len = 0;
+    token.hash[0] = 0;
+    token.state = POLICY_REMOVED;
+    PUT(&w, token, 1, &token);
+    PUT(&w, token, 1, &token);
+    token.state = POLICY_ACTIVE;
+    REFUSE(&w, token, 1, &token);
+    PUT(&w, person, 1, &person);
+    person.state = POLICY_ACTIVE;
+    REFUSE(&w, person, 1, &person);
+}
+END_TEST
+
+/* Up to and not including its end; a removed person's do not count, whatever they say. */
+START_TEST(valid_token_life)
+{
+    CLEANUP(world_free) struct world w = {0};
+    struct policy_token token = {.person_id = 1, .state = POLICY_ACTIVE};
+    struct policy_person person = {.name = "anna", .state = POLICY_REMOVED};
+    load_world(&w);
+    ck_assert_int_eq(policy_token_life(w.policy, &token, UINT64_MAX), TOKEN_COUNTS);
+    token.expires_ms = NOW_MS;
+    ck_assert_int_eq(policy_token_life(w.policy, &token, NOW_MS - 1), TOKEN_COUNTS);
+    ck_assert_int_eq(policy_token_life(w.policy, &token, NOW_MS), TOKEN_EXPIRED);
+    token.state = POLICY_REMOVED;
+    ck_assert_int_eq(policy_token_life(w.policy, &token, NOW_MS - 1), TOKEN_REVOKED);
+    token.person_id = 2;
+    ck_assert_int_eq(policy_token_life(w.policy, &token, 0), TOKEN_PERSON_REMOVED);
+    token.person_id = 1;
+    token.state = POLICY_ACTIVE;
+    PUT(&w, person, 1, &person);
+    ck_assert_int_eq(policy_token_life(w.policy, &token, 0), TOKEN_PERSON_REMOVED);
+}
+END_TEST
+
 /* A measurement is immutable, and what was revoked stays revoked. */
 START_TEST(wrong_measurement_replacement)
 {
@@ -267,6 +326,9 @@ START_TEST(wrong_measurement_replacement)
     SET_TEXT(m->version, "1.4.3");
     REFUSE(&w, measurement, 1, m);
     SET_TEXT(m->version, "1.4.2");
+    m->added_by = 1; /* whoever it was */
+    REFUSE(&w, measurement, 1, m);
+    m->added_by = 0;
     m->state = MEASUREMENT_REVOKED;
     PUT(&w, measurement, 1, m);
     PUT(&w, measurement, 1, m);
@@ -448,6 +510,12 @@ START_TEST(wrong_reference)
     struct policy_image image = {.name = "other"};
     load_world(&w);
     REFUSE(&w, token, 1, &token);
+    SET_TEXT(w.measurement.version, "2");
+    set_pcr(&w.pcrs, 4, ones);
+    w.measurement.pcrs.len = 0;
+    ck_ok(pcr_set_append(&w.pcrs, &w.measurement.pcrs));
+    w.measurement.added_by = 2;
+    REFUSE(&w, measurement, 2, &w.measurement);
     w.version[0] = (struct policy_secret_version){
         .secret_id = 2, .version = 1, .size_bytes = 1, .state = SECRET_USABLE};
     REFUSE(&w, secret_version, 3, &w.version[0]);
@@ -596,4 +664,8 @@ START_TEST(valid_debug_chain)
 END_TEST
 
 UNIT_MAIN("policy_snapshot", valid_find_by_name, valid_longest_name, valid_find_token,
-          valid_find_measurement, valid_find_same_values, valid_find_own_key, valid_find_revoked, no_row, valid_replace, wrong_replacement, wrong_measurement_replacement, wrong_discarding, valid_discarded, valid_discarded_at_start, wrong_secret_replacement, wrong_id, wrong_duplicate, wrong_reference, junk_columns, valid_many, valid_decision_among_many, valid_debug_chain)
+          valid_find_measurement, valid_find_same_values, valid_find_own_key, valid_find_revoked,
+          no_row, valid_replace, wrong_replacement, wrong_measurement_replacement, wrong_discarding,
+          valid_discarded, valid_discarded_at_start, wrong_secret_replacement, wrong_id,
+          wrong_duplicate, wrong_reference, junk_columns, valid_many, valid_decision_among_many,
+          valid_debug_chain, wrong_people_replacement, valid_token_life)

@@ -8,6 +8,7 @@
 #include "common/fd_cleanup.h"
 #include "common/json_reader.h"
 #include "common/protocol.h"
+#include "verifier/clock.h"
 #include "verifier/config.h"
 
 #define TOKEN_HEX_LEN 64
@@ -267,6 +268,43 @@ enum err api_set_option(json_t *params, const char *name, const struct cli_args 
     if (value != NULL && !utf8_valid(bytes_of_text(value)))
         return ERR_UTF8;
     return value == NULL ? ERR_OK : api_set(params, name, json_string(value));
+}
+
+enum err api_set_time(json_t *params, const char *name, const struct cli_args *args,
+                      const char *option, struct fault *fault)
+{
+    const char *text = cli_args_value(args, option);
+    char time[TIME_TEXT_MAX];
+    uint64_t seconds;
+    int64_t ms;
+    if (text == NULL)
+        return ERR_OK;
+    if (cli_duration_parse(text, &seconds) == ERR_OK)
+        ms = (clock_now_ms() / 1000 + (int64_t)seconds) * 1000;
+    else if (time_parse(text, &ms) != ERR_OK)
+        FAIL(
+            fault, ERR_USAGE,
+            "--%s takes a time such as 2026-11-23T08:00:00Z, or how far from now, such as 90d, not "
+            "\"%s\"",
+            option, text);
+    time_format(ms, time);
+    return api_set(params, name, json_string(time));
+}
+
+enum err api_set_list(json_t *params, const char *name, const struct cli_args *args,
+                      const char *option, struct fault *fault)
+{
+    CLEANUP(buf_free) struct buf list = {0};
+    size_t next = 0;
+    for (const char *value; (value = cli_args_next(args, option, &next)) != NULL;) {
+        if (value[0] == '\0' || strchr(value, ',') != NULL || !utf8_valid(bytes_of_text(value)))
+            FAIL(fault, ERR_USAGE, "--%s takes one name, and may be given again; not \"%s\"",
+                 option, value);
+        TRY(buf_append_format(&list, "%s%s", list.len == 0 ? "" : ",", value));
+    }
+    if (list.len == 0)
+        return ERR_OK;
+    return api_set(params, name, json_stringn((const char *)list.ptr, list.len));
 }
 
 enum err api_set_base64(json_t *object, const char *name, struct bytes value)

@@ -73,6 +73,13 @@ MUST_CHECK enum err api_set(json_t *object, const char *name, json_t *taken_valu
 /* Sets `name` to the option's value where it was given; ERR_UTF8. */
 MUST_CHECK enum err api_set_option(json_t *params, const char *name, const struct cli_args *args,
                                    const char *option);
+/* Sets `name` to a time where the option was given: RFC 3339, or how far from now ("90d"). */
+MUST_CHECK enum err api_set_time(json_t *params, const char *name, const struct cli_args *args,
+                                 const char *option, struct fault *fault);
+/* Sets `name` to the values of a repeated option, joined by commas, where it was given.
+ * ERR_USAGE for one that has a comma in it. */
+MUST_CHECK enum err api_set_list(json_t *params, const char *name, const struct cli_args *args,
+                                 const char *option, struct fault *fault);
 MUST_CHECK enum err api_set_base64(json_t *object, const char *name, struct bytes value);
 /* A base64 member of an answer, appended; a text member.  ERR_UNREACHABLE where the
  * answer has none: it is not a server of this kind. */

@@ -12,7 +12,6 @@
 #include "verifier/warden/found.h"
 
 #define ROOT_MAX   65536
-#define PERSON_MAX 63
 #define ARENA_SIZE (1024 * 1024)
 
 /* ---- what is asked ---- */
@@ -28,12 +27,9 @@ static enum err take_person(const struct cli_args *args, struct founding *foundi
 {
     const char *person = cli_args_value(args, "person");
     founding->person = person == NULL ? login_name() : person;
-    const struct bytes name = bytes_of_text(founding->person);
-    bool printable = utf8_valid(name);
-    for (size_t i = 0; i < name.len; i++)
-        printable = printable && name.ptr[i] > 0x20 && name.ptr[i] != 0x7f;
-    if (name.len < 1 || name.len > PERSON_MAX || !printable)
-        FAIL(fault, ERR_USAGE, "--person takes a name of 1 to %d bytes without blanks", PERSON_MAX);
+    if (!protocol_person_valid(bytes_of_text(founding->person)))
+        FAIL(fault, ERR_USAGE, "--person takes a name of 1 to %d bytes without blanks",
+             PROTOCOL_PERSON_MAX);
     return ERR_OK;
 }
 

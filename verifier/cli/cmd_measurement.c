@@ -257,18 +257,11 @@ static const char *note_of(const json_t *m)
 static enum err print_one(json_t *m)
 {
     static const struct show_column columns[] = {
-        {"image", "image"},
-        {"version", "version"},
-        {"state", "state"},
+        {"image", "image"},         {"version", "version"},       {"state", "state"},
+        {"kind", "kind"},           {"debug", "debug"},           {"not before", "not_before"},
+        {"not after", "not_after"}, {"created", "created"},       {"added by", "added_by"},
+        {"labels", "labels"},       {"provenance", "provenance"}, {"root (SHA-256)", "root_sha256"},
         {"note", "note"},
-        {"kind", "kind"},
-        {"debug", "debug"},
-        {"not before", "not_before"},
-        {"not after", "not_after"},
-        {"created", "created"},
-        {"labels", "labels"},
-        {"provenance", "provenance"},
-        {"root (SHA-256)", "root_sha256"},
     };
     const char *index;
     const json_t *value;

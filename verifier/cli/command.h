@@ -32,5 +32,7 @@ extern const struct cli_command cmd_revocation_add, cmd_revocation_list, cmd_rev
 extern const struct cli_command cmd_issuer_show, cmd_issuer_delegate;
 extern const struct cli_command cmd_audit_list, cmd_audit_verify;
 extern const struct cli_command cmd_explain;
+extern const struct cli_command cmd_person_add, cmd_person_list, cmd_person_remove;
+extern const struct cli_command cmd_token_create, cmd_token_list, cmd_token_revoke;
 
 #endif

@@ -33,6 +33,12 @@ static const struct cli_command *const commands[] = {
     &cmd_audit_list,
     &cmd_audit_verify,
     &cmd_explain,
+    &cmd_person_add,
+    &cmd_person_list,
+    &cmd_person_remove,
+    &cmd_token_create,
+    &cmd_token_list,
+    &cmd_token_revoke,
 };
 
 /* How many words of `argv` the name consists of and matches; 0 where it does not. */

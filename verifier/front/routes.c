@@ -90,6 +90,13 @@ const struct route routes[] = {
     ADMIN_GET("/v1/admin/revocations", "revocation.list", MAY(UINT, "after"), MAY(UINT, "limit")),
     ADMIN_POST("/v1/admin/revocations/remove", "revocation.remove", NEED(UINT, "id"),
                NEED(TEXT, "reason")),
+    ADMIN_POST("/v1/admin/persons", "person.add", NEED(TEXT, "name")),
+    ADMIN_GET("/v1/admin/persons", "person.list", MAY(UINT, "after"), MAY(UINT, "limit")),
+    ADMIN_POST("/v1/admin/persons/remove", "person.remove", NEED(TEXT, "name")),
+    ADMIN_POST("/v1/admin/tokens", "token.create", NEED(TEXT, "person"), NEED(BYTES, "hash"),
+               NEED(TEXT, "rights"), MAY(TEXT, "images"), MAY(TEXT, "expires"), MAY(TEXT, "label")),
+    ADMIN_GET("/v1/admin/tokens", "token.list", MAY(UINT, "after"), MAY(UINT, "limit")),
+    ADMIN_POST("/v1/admin/tokens/revoke", "token.revoke", NEED(UINT, "id")),
 };
 const size_t routes_count = ARRAY_LEN(routes);
 

@@ -40,7 +40,28 @@ enum policy_right {
     RIGHT_CUSTODY = 8,  /* secrets and grants */
     RIGHT_PEOPLE = 16,  /* persons and tokens */
 };
-#define RIGHT_ALL 31u
+#define RIGHT_ALL     31u
+#define POLICY_RIGHTS 5
+struct policy_right_name {
+    uint32_t right;
+    const char *name;
+};
+extern const struct policy_right_name policy_rights[POLICY_RIGHTS];
+/* "view,draft" to bits; ERR_MALFORMED. */
+MUST_CHECK enum err policy_rights_parse(struct bytes list, uint32_t *out, struct fault *fault);
+
+/* Images by name, whether there are any of that name yet or not: a CBOR array, ascending, each
+ * once.  What is confined to a set is confined to nothing where the set cannot be read. */
+#define IMAGE_SET_MAX 64
+struct image_set {
+    size_t count; /* at least 1 */
+    struct bytes name[IMAGE_SET_MAX];
+};
+/* "payments,refunds", in any order, appended as such an array; ERR_MALFORMED. */
+MUST_CHECK enum err image_set_append(struct bytes list, struct buf *out, struct fault *fault);
+/* Views into `encoded`; ERR_STORE_TAMPERED. */
+MUST_CHECK enum err image_set_parse(struct bytes encoded, struct image_set *out);
+bool image_set_has(struct bytes encoded, struct bytes image);
 
 struct policy_token {
     uint64_t person_id;
@@ -50,7 +71,9 @@ struct policy_token {
     enum policy_state state;
     uint64_t created_ms;
     uint64_t expires_ms;
+    struct buf images; /* an image set; empty: all.  Such a token views and drafts at most */
 };
+#define RIGHTS_OF_IMAGES (RIGHT_VIEW | RIGHT_DRAFT)
 
 struct policy_image {
     char name[PROTOCOL_IMAGE_MAX + 1];
@@ -113,6 +136,7 @@ struct policy_measurement {
     struct buf labels;     /* CBOR map text -> text; append makes it deterministic */
     struct buf provenance; /* text: where the values came from */
     uint64_t created_ms;
+    uint64_t added_by; /* the person who registered it; 0: not on record */
 };
 
 enum secret_state { SECRET_USABLE = 1, SECRET_DESTROYED = 2 };
@@ -206,8 +230,9 @@ struct policy_revocation {
  * ERR_STORE_TAMPERED for columns that no version of this program wrote, and from load
  * for a row that names one that does not exist, takes another row's name or values, or
  * changes what it is found by: names, hashes, versions, whose it is; a measurement's
- * values; what was revoked stays revoked, what was destroyed stays destroyed, and a
- * secret's current version never falls.  Only a draft is discarded, and stays so. */
+ * values; what a token may; what was revoked or removed stays so, what was destroyed stays
+ * destroyed, and a secret's current version never falls.  Only a draft is discarded, and stays
+ * so. */
 struct policy;
 #define X(T)                                                                                    \
     MUST_CHECK enum err policy_##T##_append(const struct policy_##T *row, struct buf *columns); \
@@ -264,6 +289,11 @@ MUST_CHECK enum err policy_revocation_check(const struct policy *policy,
 bool revocation_instance_valid(struct bytes id);
 bool revocation_issuer_valid(struct bytes der);
 bool revocation_serial_valid(struct bytes content);
+
+/* Whether a token counts at that time, and else why not.  A removed person's never do. */
+enum token_life { TOKEN_COUNTS, TOKEN_REVOKED, TOKEN_EXPIRED, TOKEN_PERSON_REMOVED };
+enum token_life policy_token_life(const struct policy *policy, const struct policy_token *token,
+                                  uint64_t now_ms);
 
 /* --- V5: the decision (checks.c) --- */
 

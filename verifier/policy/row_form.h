@@ -67,5 +67,7 @@ void row_release(const struct row_shape *shape, void *row);
 /* measurement_maps.c: labels as they are given become deterministic; the map of a row. */
 MUST_CHECK enum err labels_append(struct bytes given, struct buf *out);
 bool labels_valid(struct bytes encoded);
+/* people.c */
+bool image_set_valid(struct bytes encoded);
 
 #endif

@@ -13,6 +13,7 @@
 #define PCRS_MAX          4096
 #define LABELS_LEN_MAX    131072
 #define ACCEPTED_MAX      4096
+#define IMAGES_LEN_MAX    8192
 
 #define FIELD(T, member)                           \
     .offset = offsetof(struct policy_##T, member), \
@@ -21,6 +22,11 @@
 #define UINT(T, member, lowest, highest)                                       \
     {                                                                          \
         .form = &row_uint, FIELD(T, member), .min = (lowest), .max = (highest) \
+    }
+#define LATER_ID(T, member)                                                             \
+    {                                                                                   \
+        .form = &row_optional_uint, FIELD(T, member), .min = 1, .max = ROW_INTEGER_MAX, \
+        .later = true                                                                   \
     }
 #define OPTIONAL_UINT(T, member)                                                       \
     {                                                                                  \
@@ -71,8 +77,21 @@ static const struct column token_columns[] = {
     STATE(token),
     TIME(token, created_ms),
     OPTIONAL_UINT(token, expires_ms),
+    {.form = &row_optional_buf,
+     FIELD(token, images),
+     .min = 1,
+     .max = IMAGES_LEN_MAX,
+     .valid = image_set_valid,
+     .later = true},
 };
-SHAPE(token, NULL);
+
+/* Whoever is confined to images changes nothing that goes beyond one. */
+static bool token_consistent(const void *row)
+{
+    const struct policy_token *token = row;
+    return token->images.len == 0 || (token->rights & ~RIGHTS_OF_IMAGES) == 0;
+}
+SHAPE(token, token_consistent);
 
 /* --- Builds --- */
 
@@ -122,6 +141,7 @@ static const struct column measurement_columns[] = {
      .valid = labels_valid},
     BUF(measurement, provenance, row_text_buf, 0, PROVENANCE_MAX),
     TIME(measurement, created_ms),
+    LATER_ID(measurement, added_by),
 };
 
 /* Whatever decides which documents it matches is whole: see snapshot.c, `struct code`. */

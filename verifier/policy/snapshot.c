@@ -148,7 +148,8 @@ static bool token_refers(const struct policy *policy, const void *row)
 static bool measurement_refers(const struct policy *policy, const void *row)
 {
     const struct policy_measurement *m = row;
-    return policy_image_get(policy, m->image_id) != NULL;
+    return policy_image_get(policy, m->image_id) != NULL &&
+           (m->added_by == 0 || policy_person_get(policy, m->added_by) != NULL);
 }
 
 static bool secret_version_refers(const struct policy *policy, const void *row)
@@ -174,11 +175,21 @@ static bool revocation_refers(const struct policy *policy, const void *row)
     return policy_person_get(policy, r->person_id) != NULL;
 }
 
+static bool person_same(const void *old_row, const void *new_row)
+{
+    const struct policy_person *before = old_row;
+    const struct policy_person *after = new_row;
+    return before->state <= after->state;
+}
+
+/* What a token may is what its maker said; only its end can be brought forward. */
 static bool token_same(const void *old_row, const void *new_row)
 {
     const struct policy_token *before = old_row;
     const struct policy_token *after = new_row;
-    return before->person_id == after->person_id;
+    return before->person_id == after->person_id && before->rights == after->rights &&
+           before->expires_ms == after->expires_ms && before->state <= after->state &&
+           compare_bufs(&before->images, &after->images) == 0;
 }
 
 static bool grant_same(const void *old_row, const void *new_row)
@@ -194,6 +205,8 @@ static bool measurement_same(const void *old_row, const void *new_row)
 {
     const struct policy_measurement *before = old_row;
     const struct policy_measurement *after = new_row;
+    if (before->added_by != after->added_by)
+        return false;
     if (before->state == MEASUREMENT_REVOKED || before->state == MEASUREMENT_DISCARDED)
         return after->state == before->state;
     return after->state != MEASUREMENT_DISCARDED || before->state == MEASUREMENT_DRAFT;
@@ -259,7 +272,7 @@ POLICY_TABLES(X)
 
 static const struct table_rules rules[TABLE_COUNT] = {
     [TABLE_setting] = {RULES(setting), .index = {by_setting_name}},
-    [TABLE_person] = {RULES(person), .index = {by_person_name}},
+    [TABLE_person] = {RULES(person), .index = {by_person_name}, .same = person_same},
     [TABLE_token] = {RULES(token), .index = {by_token_hash}, .refers = token_refers,
                      .same = token_same},
     [TABLE_image] = {RULES(image), .index = {by_image_name}},

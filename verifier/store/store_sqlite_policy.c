@@ -33,6 +33,7 @@ const struct sqlite_column sqlite_columns[POLICY_TABLE_COUNT][SQLITE_COLUMNS_MAX
                 {.name = "state", .type = COLUMN_INTEGER},
                 {.name = "created_ms", .type = COLUMN_INTEGER},
                 {.name = "expires_ms", .type = COLUMN_INTEGER},
+                {.name = "images", .type = COLUMN_BLOB, .later = true},
             },
         [POLICY_IMAGE] =
             {
@@ -53,6 +54,7 @@ const struct sqlite_column sqlite_columns[POLICY_TABLE_COUNT][SQLITE_COLUMNS_MAX
                 {.name = "labels", .type = COLUMN_BLOB},
                 {.name = "provenance", .type = COLUMN_TEXT},
                 {.name = "created_ms", .type = COLUMN_INTEGER},
+                {.name = "added_by", .type = COLUMN_INTEGER, .later = true},
             },
         [POLICY_SECRET] =
             {

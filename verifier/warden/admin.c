@@ -88,7 +88,21 @@ static const struct admin_operation operations[] = {
      {"instance_id", "issuer", "serial", "reason", NULL}},
     {"revocation.list", RIGHT_VIEW, admin_revocation_list, {"after", "limit", NULL}},
     {"revocation.remove", RIGHT_PEOPLE, admin_revocation_remove, {"id", "reason", NULL}},
+    {"person.add", RIGHT_PEOPLE, admin_person_add, {"name", NULL}},
+    {"person.list", RIGHT_PEOPLE, admin_person_list, {"after", "limit", NULL}},
+    {"person.remove", RIGHT_PEOPLE, admin_person_remove, {"name", NULL}},
+    {"token.create",
+     RIGHT_PEOPLE,
+     admin_token_create,
+     {"person", "hash", "rights", "images", "expires", "label", NULL}},
+    {"token.list", RIGHT_PEOPLE, admin_token_list, {"after", "limit", NULL}},
+    {"token.revoke", RIGHT_PEOPLE, admin_token_revoke, {"id", NULL}},
 };
+
+/* What a caller who is confined to images may do besides having the right: nothing that is not
+ * here, and that to the image alone which the parameter `image` names. */
+static const char *const confined_operations[] = {"measurement.add", "measurement.list",
+                                                  "measurement.show"};
 
 static const struct admin_operation *find_operation(struct bytes name)
 {
@@ -101,42 +115,92 @@ static const struct admin_operation *find_operation(struct bytes name)
 
 /* --- Who calls --- */
 
-/* A token is found by its hash: what is compared is no secret any more. */
+/* Takes over whose the token is; a dead one lends no more than its name, for the log. */
+static enum err take_token(struct admin_call *call, const struct policy *policy,
+                           const uint8_t hash[static SHA256_LEN], enum token_life *life)
+{
+    const uint64_t id = policy_find_token(policy, hash);
+    const struct policy_token *token = policy_token_get(policy, id);
+    if (token == NULL)
+        return ERR_OK;
+    call->token_id = id;
+    memcpy(call->label, token->label, sizeof call->label);
+    *life = policy_token_life(policy, token, call->now_ms);
+    if (*life != TOKEN_COUNTS)
+        return ERR_OK;
+    TRY(buf_append(&call->images, bytes_of_buf(&token->images)));
+    call->person_id = token->person_id;
+    call->rights = token->rights;
+    memcpy(call->person, policy_person_get(policy, token->person_id)->name, sizeof call->person);
+    return ERR_OK;
+}
+
+/* A token is found by its hash: what is compared is no secret any more.  Whoever holds a dead
+ * one is told what it died of. */
 static enum err authenticate(struct admin_call *call)
 {
+    static const char *const died[] = {[TOKEN_REVOKED] = "was revoked",
+                                       [TOKEN_EXPIRED] = "has expired",
+                                       [TOKEN_PERSON_REMOVED] = "is a removed person's"};
     uint8_t hash[SHA256_LEN];
     uint64_t revision;
-    bool known = false;
+    enum token_life life = TOKEN_COUNTS;
 
     if (call->request->token.len == WARDEN_TOKEN_LEN) {
         TRY(digest_sha256(call->request->token, hash));
         const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-        const struct policy_token *token =
-            policy_token_get(policy, policy_find_token(policy, hash));
-        const struct policy_person *person =
-            token == NULL ? NULL : policy_person_get(policy, token->person_id);
-        known = person != NULL && person->state == POLICY_ACTIVE && token->state == POLICY_ACTIVE &&
-                (token->expires_ms == POLICY_NO_TIME || call->now_ms < token->expires_ms);
-        if (known) {
-            call->person_id = token->person_id;
-            call->rights = token->rights;
-            memcpy(call->person, person->name, sizeof call->person);
-        }
+        const enum err err = take_token(call, policy, hash, &life);
         ledger_done(call->warden->ledger);
+        TRY(err);
     }
-    if (!known)
+    if (life != TOKEN_COUNTS)
+        FAIL(call->fault, ERR_UNAUTHENTICATED,
+             "token %llu %s: --token-file FILE or VOUCHSAFE_TOKEN",
+             (unsigned long long)call->token_id, died[life]);
+    if (call->person_id == 0)
         FAIL(call->fault, ERR_UNAUTHENTICATED,
              "a valid token is needed: --token-file FILE or VOUCHSAFE_TOKEN");
     return ERR_OK;
 }
 
+static bool is_for_confined(const struct admin_operation *operation)
+{
+    for (size_t i = 0; i < ARRAY_LEN(confined_operations); i++) {
+        if (strcmp(operation->name, confined_operations[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum err check_image(const struct admin_call *call)
+{
+    const struct param *image = admin_param(call, "image");
+    const bool possible = is_for_confined(call->operation);
+    struct image_set set;
+    if (possible && image != NULL && image->type == PARAM_TEXT &&
+        image_set_has(bytes_of_buf(&call->images), image->data))
+        return ERR_OK;
+    TRY(image_set_parse(bytes_of_buf(&call->images), &set));
+    FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", possible ? "image" : ""), ERR_FORBIDDEN,
+         "%s's token is for the image %.*s%s only: %s", call->person, (int)set.name[0].len,
+         (const char *)set.name[0].ptr, set.count == 1 ? "" : " and others that were named",
+         possible ? "name one of them" : "it cannot do this");
+}
+
+/* All that a token may and may not do is decided here, from the operation's row. */
 static enum err authorise(const struct admin_call *call)
 {
     const struct admin_operation *operation = call->operation;
     if ((call->rights & operation->right) == 0)
         FAIL(call->fault, ERR_FORBIDDEN, "%s's token does not have the right that %s needs",
              call->person, operation->name);
-    return ERR_OK;
+    return call->images.len == 0 ? ERR_OK : check_image(call);
+}
+
+bool admin_may_see(const struct admin_call *call, const char *image)
+{
+    return call->images.len == 0 ||
+           image_set_has(bytes_of_buf(&call->images), bytes_of_text(image));
 }
 
 /* --- Parameters --- */
@@ -306,6 +370,19 @@ json_t *admin_string(struct bytes utf8)
     return json_stringn(utf8.len == 0 ? "" : (const char *)utf8.ptr, utf8.len);
 }
 
+enum err admin_set_images(json_t *object, struct bytes encoded)
+{
+    struct image_set set;
+    json_t *images = json_array();
+    TRY(admin_set(object, "images", images));
+    TRY(image_set_parse(encoded, &set));
+    for (size_t i = 0; i < set.count; i++) {
+        if (json_array_append_new(images, admin_string(set.name[i])) != 0)
+            return ERR_NO_MEMORY;
+    }
+    return ERR_OK;
+}
+
 static enum err run_operation(struct admin_call *call, struct buf *body)
 {
     CLEANUP(json_decrefp) json_t *answer = json_object();
@@ -334,19 +411,21 @@ enum err admin_handle(struct warden *warden, const struct warden_request *reques
     };
     const enum err err = run_operation(&call, body);
     buf_free(&call.text);
+    buf_free(&call.images);
     if (err == ERR_OK) {
-        log_event(LOG_LEVEL_INFO, "admin", "req=%s peer=%s person=%s op=%s",
+        log_event(LOG_LEVEL_INFO, "admin", "req=%s peer=%s person=%s token=%llu op=%s",
                   LOG_Q(request->request_id), LOG_Q(request->peer), LOG_Q(call.person),
-                  LOG_QB(request->operation));
+                  (unsigned long long)call.token_id, LOG_QB(request->operation));
         return ERR_OK;
     }
     if (fault->code != err)
         fault_set(fault, err, "%s", err_sentence(err));
     if (err == ERR_UNAUTHENTICATED && !warden_may_log_rejection(warden, call.now_ms))
         return err;
-    log_fault(LOG_LEVEL_WARN, "admin.refused", fault, "req=%s peer=%s person=%s op=%s",
-              LOG_Q(request->request_id), LOG_Q(request->peer),
-              call.person[0] == '\0' ? "-" : LOG_Q(call.person),
+    log_fault(LOG_LEVEL_WARN, "admin.refused", fault,
+              "req=%s peer=%s person=%s token=%llu label=%s op=%s", LOG_Q(request->request_id),
+              LOG_Q(request->peer), call.person[0] == '\0' ? "-" : LOG_Q(call.person),
+              (unsigned long long)call.token_id, call.label[0] == '\0' ? "-" : LOG_Q(call.label),
               find_operation(request->operation) == NULL ? "-" : LOG_QB(request->operation));
     return err;
 }

@@ -20,7 +20,10 @@ struct admin_call {
     uint64_t now_ms;
     uint64_t person_id;
     uint32_t rights;
+    struct buf images; /* the image set that the caller is confined to; empty: to none */
     char person[64];
+    uint64_t token_id; /* 0: no token that we know.  Set, with the label, for dead ones too */
+    char label[POLICY_LABEL_MAX];
     struct fault *fault;
     struct buf text; /* an answer that is JSON text already, in place of the object */
 };
@@ -47,6 +50,9 @@ typedef enum err admin_pair_fn(struct admin_call *call, struct bytes key, struct
 MUST_CHECK enum err admin_map(struct admin_call *call, const char *name, admin_pair_fn *each,
                               void *context);
 
+/* Whether the caller may know of that image: one who is confined to some, of no other. */
+bool admin_may_see(const struct admin_call *call, const char *image);
+
 /* The audit record of a change: `event` is the operation's name, `object` what it is
  * about, `detail` what changed, in words. */
 struct audit_event admin_event(const struct admin_call *call, uint64_t revision, const char *object,
@@ -58,6 +64,8 @@ json_t *admin_time(uint64_t unix_ms); /* RFC 3339 */
 json_t *admin_hex(struct bytes value);
 json_t *admin_base64(struct bytes value);
 json_t *admin_string(struct bytes utf8);
+/* The member `images`: the names in an image set. */
+MUST_CHECK enum err admin_set_images(json_t *object, struct bytes encoded);
 
 /* The measurement that the parameters `image` and `version` name (admin_measurement.c);
  * ERR_MALFORMED, ERR_NOT_FOUND. */
@@ -76,6 +84,8 @@ admin_fn admin_sealing_key, admin_put_challenge, admin_secret_put, admin_secret_
 admin_fn admin_grant_add, admin_grant_list, admin_grant_remove;
 admin_fn admin_audit_list, admin_audit_export;
 admin_fn admin_explain;
+admin_fn admin_person_add, admin_person_list, admin_person_remove;
+admin_fn admin_token_create, admin_token_list, admin_token_revoke;
 admin_fn admin_issuer_show, admin_issuer_receipt_key, admin_issuer_install;
 
 #endif

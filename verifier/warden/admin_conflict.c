@@ -174,6 +174,9 @@ enum err admin_conflict(struct admin_call *call, const struct policy *policy, co
     if (old != NULL)
         return refuse_name(call, image, old, asked);
     old = policy_measurement_get(policy, same_values);
+    if (!admin_may_see(call, policy_image_get(policy, old->image_id)->name))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs"), ERR_EXISTS,
+             "another image has exactly these values already: one build, one measurement");
     FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "pcrs"), ERR_EXISTS,
          "%s@%s (%s) has exactly these values already: one build, one measurement",
          policy_image_get(policy, old->image_id)->name, old->version,

@@ -72,6 +72,9 @@ static enum err show_measurement(const struct policy *policy, uint64_t id, const
         TRY(admin_set(object, "not_after", admin_time(m->not_after_ms)));
     TRY(set_labels(object, bytes_of_buf(&m->labels)));
     TRY(admin_set(object, "provenance", admin_string(bytes_of_buf(&m->provenance))));
+    if (m->added_by != 0)
+        TRY(admin_set(object, "added_by",
+                      json_string(policy_person_get(policy, m->added_by)->name)));
     return admin_set(object, "created", admin_time(m->created_ms));
 }
 
@@ -213,6 +216,7 @@ static enum err read_measurement(struct admin_call *call, struct policy_measurem
              "%s may only draft: add --draft, and have somebody activate it", call->person);
     m->state = draft ? MEASUREMENT_DRAFT : MEASUREMENT_ACTIVE;
     m->created_ms = call->now_ms;
+    m->added_by = call->person_id;
     memcpy(m->root, attest_trust_root_sha256(call->warden->trust), sizeof m->root);
     return ERR_OK;
 }
