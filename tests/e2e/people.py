@@ -2,12 +2,15 @@
 """Goal of this test: persons and pipelines, as they work with the commands: a pipeline that can
 only draft, somebody else who activates, and tokens that end.
 """
+import json
 import os
 import re
 import stat
+import subprocess
+import time
 import unittest
 
-from server import WithStore, pcr
+from server import PROGRAM, TIMEOUT_S, WithStore, clean_environment, pcr
 
 
 def pcrs(letter):
@@ -113,6 +116,76 @@ class Tokens(WithPeople):
         records = self.json("audit", "list", "--event", "token.create")
         self.assertEqual((records[0]["person"], records[0]["object"]), ("ann", "2: of ci"))
         self.assertTrue(re.search(r'"images":\["payments"\]', records[0]["detail"]))
+
+
+class Wait(WithPeople):
+    def setUp(self):
+        super().setUp()
+        self.pipeline = self.token("ci", "--right", "draft", "--right", "view", "--image",
+                                   "payments")
+        self.add = ["measurement", "add", "payments@1", *pcrs("a"), "--draft", "--wait",
+                    "--token-file", self.pipeline]
+
+    def begin(self, *args):
+        """The command, once its draft is there."""
+        process = subprocess.Popen([*PROGRAM, *self.add, *args], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE,
+                                   env=clean_environment(VOUCHSAFE_STATE=self.store.state))
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        until = time.monotonic() + TIMEOUT_S
+        while not self.json("measurement", "list"):
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.05)
+        return process
+
+    def ended(self, process, status):
+        out, error = process.communicate(timeout=TIMEOUT_S)
+        self.assertEqual(process.returncode, status, error)
+        return out.decode(), error.decode()
+
+    def test_activated(self):
+        process = self.begin("--json")
+        self.assertIsNone(process.poll())
+        self.done("measurement", "activate", "payments@1")
+        out, error = self.ended(process, 0)
+        answer = json.loads(out)
+        self.assertEqual((answer["result"], answer["measurement"]["state"]), ("added", "active"))
+        self.assertEqual(error, "")  # nobody watches: quiet
+        # Again: it is there, and counts.
+        self.assertEqual(self.done(*self.add), "unchanged payments@1 (active)\n")
+
+    def test_over(self):
+        for _ in range(2):  # the second goes on with the draft of the first
+            self.refused("timeout", *self.add, "--timeout", "1s", status=3, says="still a draft")
+        self.assertEqual(self.json("measurement", "show", "payments@1")["state"], "draft")
+
+    def test_revoked(self):
+        process = self.begin()
+        self.done("measurement", "revoke", "payments@1")
+        out, error = self.ended(process, 1)
+        self.assertEqual(out, "")
+        self.assertIn("vouchsafe: wrong_state: payments@1 is revoked: it was not approved", error)
+        self.refused("wrong_state", *self.add, says="revoked")
+
+    def test_server_away(self):
+        process = self.begin()
+        self.store.stop()
+        time.sleep(2)
+        self.assertIsNone(process.poll())
+        self.assertIsNone(self.store.start())
+        self.done("measurement", "activate", "payments@1")
+        self.assertEqual(self.ended(process, 0)[0], "added payments@1 (active)\n")
+
+    def test_wrong(self):
+        blind = self.token("blind", "--right", "draft", "--image", "payments")
+        self.refused("forbidden", *self.add[:-1], blind, says="needs the right view")
+        self.assertEqual(self.json("measurement", "list"), [])  # nothing was registered
+        self.refused("usage", *[a for a in self.add if a != "--draft"], status=2,
+                     says="add --draft")
+        self.refused("usage", *[a for a in self.add if a != "--wait"], "--timeout", "1s", status=2,
+                     says="add --wait")
+        self.refused("usage", *self.add, "--timeout", "1", status=2, says="--timeout takes")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "api.h"
+#include "approval.h"
 #include "command.h"
 #include "common/codec.h"
 #include "common/pcr_text.h"
@@ -18,6 +19,8 @@
 #define PATH_SHOW   "/v1/admin/measurement"
 
 #define BUILDS_MAX 100000 /* that one command changes: what xargs makes of a list fits */
+
+#define WAIT_DEFAULT_S 1800
 
 /* ---- what is asked ---- */
 
@@ -282,14 +285,33 @@ static enum err print_one(json_t *m)
 
 /* ---- the commands ---- */
 
+static enum err check_wait(const struct cli_args *args, uint64_t *timeout_s, struct fault *fault)
+{
+    if (cli_args_has(args, "wait") && !cli_args_has(args, "draft"))
+        FAIL(fault, ERR_USAGE, "--wait waits until a draft is activated: add --draft");
+    if (cli_args_has(args, "timeout") && !cli_args_has(args, "wait"))
+        FAIL(fault, ERR_USAGE, "--timeout says how long --wait waits: add --wait");
+    return cli_args_duration(args, "timeout", timeout_s, fault);
+}
+
 static enum err add_run(const struct cli_args *args, struct fault *fault)
 {
     CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
+    const bool wait = cli_args_has(args, "wait");
+    uint64_t timeout_s = WAIT_DEFAULT_S;
+    TRY(check_wait(args, &timeout_s, fault));
     TRY(set_new(params, args, fault));
     TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
+    if (wait)
+        TRY(approval_check(&api, params, fault));
     TRY(api_call(&api, "POST", PATH_LIST, params, &answer, fault));
+    if (wait) {
+        json_t *measurement = NULL;
+        TRY(approval_wait(&api, params, timeout_s, &measurement, fault));
+        TRY(api_set(answer, "measurement", measurement));
+    }
     return print_result(args, answer);
 }
 
@@ -451,6 +473,10 @@ static const struct cli_option add_options[] = {
      .repeated = true},
     PCR_VALUES_OPTIONS,
     {.name = "draft", .help = "make it a draft, which matches nothing until it is activated"},
+    {.name = "wait", .help = "with --draft: wait until somebody activates it"},
+    {.name = "timeout",
+     .arg = "DURATION",
+     .help = "how long to wait, such as 90s or 2h (default: 30m)"},
     {.name = "debug",
      .help = "for debug-mode enclaves, in a development store: PCR3 or PCR4 only, by --pcr"},
     {.name = "kind", .arg = "KIND", .help = "enclave (default) or nitrotpm; --from shows it"},
