@@ -1,12 +1,16 @@
 #include "json_reader.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "cbor_writer.h"
 #include "codec.h"
 #include "out_of_memory.h"
 
 /* Numbers beyond 2^53-1 mean different things to different parsers. */
 #define UINT_MAX_EXACT 9007199254740991
+
+#define MAP_ENTRIES_MAX 256
 
 /* jansson 2.14 passes over a NUL that follows a number or a literal. */
 static enum err check_no_nul(struct bytes text, struct fault *fault)
@@ -208,4 +212,50 @@ enum err json_append(struct buf *out, const json_t *value)
 enum err json_append_lines(struct buf *out, const json_t *value)
 {
     return append(out, value, JSON_INDENT(2));
+}
+
+/* --- Objects of texts --- */
+
+struct entry {
+    struct bytes key;
+    struct bytes value;
+};
+
+/* RFC 8949 section 4.2.1: by the encoded bytes, so by length first. */
+static int compare_entries(const void *a, const void *b)
+{
+    const struct entry *left = a;
+    const struct entry *right = b;
+    if (left->key.len != right->key.len)
+        return left->key.len < right->key.len ? -1 : 1;
+    return memcmp(left->key.ptr, right->key.ptr, left->key.len);
+}
+
+/* An object of texts as deterministic CBOR. */
+enum err json_map_append(const char *name, json_t *object, struct buf *out, struct fault *fault)
+{
+    struct entry entry[MAP_ENTRIES_MAX];
+    struct cbor_writer w;
+    size_t count = 0;
+    const char *key = NULL;
+    json_t *value = NULL;
+    if (json_object_size(object) > MAP_ENTRIES_MAX)
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", name), ERR_MALFORMED, "more than %d entries",
+             MAP_ENTRIES_MAX);
+    json_object_foreach(object, key, value)
+    {
+        if (!json_is_string(value))
+            FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s.%s", name, key), ERR_MALFORMED,
+                 "must be a string");
+        entry[count++] = (struct entry){
+            bytes_of_text(key), bytes_of(json_string_value(value), json_string_length(value))};
+    }
+    qsort(entry, count, sizeof entry[0], compare_entries);
+    cbor_writer_init(&w, out);
+    cbor_writer_map(&w, count);
+    for (size_t i = 0; i < count; i++) {
+        cbor_writer_text(&w, entry[i].key);
+        cbor_writer_text(&w, entry[i].value);
+    }
+    return cbor_writer_finish(&w);
 }

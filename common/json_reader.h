@@ -49,5 +49,9 @@ MUST_CHECK enum err json_reader_object(json_t *object, const char *path, enum js
 MUST_CHECK enum err json_append(struct buf *out, const json_t *value);
 /* The same for people: a member a line, two spaces of indent. */
 MUST_CHECK enum err json_append_lines(struct buf *out, const json_t *value);
+/* Appends an object of texts as a deterministic CBOR map; `name` is its place in errors.
+ * ERR_MALFORMED: a value is no text, or there are more than 256. */
+MUST_CHECK enum err json_map_append(const char *name, json_t *object, struct buf *out,
+                                    struct fault *fault);
 
 #endif

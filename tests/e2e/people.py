@@ -188,5 +188,157 @@ class Wait(WithPeople):
         self.refused("usage", *self.add, "--timeout", "1", status=2, says="--timeout takes")
 
 
+NAMESPACE = "vouchsafe-registration@1"
+
+
+class Registration(WithPeople):
+    """With the real ssh-keygen."""
+
+    def setUp(self):
+        super().setUp()
+        self.store_id = self.json("status")["store_id"]
+        self.done("person", "add", "ci")
+        self.key = self.make_key("key")
+        self.done("signer", "add", "--person", "ci", "--image", "payments", self.key + ".pub")
+        self.gate = self.token("gate", "--right", "draft", "--image", "other")
+
+    def make_key(self, name, *more):
+        path = self.store.path(name)
+        subprocess.run(["ssh-keygen", "-q", "-N", "", "-C", "ci@build", "-f", path,
+                        *(more or ["-t", "ed25519"])], check=True, timeout=TIMEOUT_S)
+        return path
+
+    def make(self, serial, build="payments@1", letter="a", expires="1h", **more):
+        text = self.done("registration", "make", "--store", more.get("store", self.store_id),
+                         "--serial", str(serial), "--expires", expires, build, *pcrs(letter),
+                         "--label", "commit=5d5eab0", VOUCHSAFE_STATE="/nonexistent")
+        return self.store.write("file", text)
+
+    def sign(self, path, key=None, *more):
+        subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", key or self.key,
+                        *(more or ["-n", NAMESPACE]), path], check=True, timeout=TIMEOUT_S,
+                       stderr=subprocess.DEVNULL)
+        return path
+
+    def submit(self, path):
+        return ["registration", "submit", path, "--token-file", self.gate]
+
+    def renew(self, path):
+        os.unlink(path + ".sig")
+        return path
+
+    def test_story(self):
+        path = self.sign(self.make(1))
+        added = self.json(*self.submit(path))
+        self.assertEqual(added["result"], "added")
+        m = added["measurement"]
+        self.assertEqual((m["state"], m["added_by"], m["labels"]),
+                         ("draft", "ci", {"commit": "5d5eab0"}))
+        # The same file again, also once it is active.
+        self.assertEqual(self.json(*self.submit(path))["result"], "unchanged")
+        self.done("measurement", "activate", "payments@1")
+        self.assertEqual(self.done(*self.submit(path)), "unchanged payments@1 (active)\n")
+        record = self.json("audit", "list", "--event", "registration.submit")
+        self.assertEqual(len(record), 1)
+        self.assertEqual((record[0]["person"], record[0]["object"], record[0]["detail"]),
+                         ("gate", "payments@1", "added as a draft, signed by ci, serial 1"))
+        self.assertEqual(self.json("signer", "list")[0]["last_serial"], 1)
+        # The serial is on disk.
+        self.store.stop()
+        self.assertIsNone(self.store.start())
+        other = self.sign(self.renew(self.make(1, "payments@2", "b")))
+        self.refused("serial_used", *self.submit(other), says="1 is not above 1")
+        self.sign(self.renew(self.make(3, "payments@2", "b")))
+        self.assertEqual(self.json(*self.submit(other))["result"], "added")
+        self.sign(self.renew(self.make(2, "payments@3", "c")))
+        self.refused("serial_used", *self.submit(other))
+
+    def test_deterministic(self):
+        texts = set()
+        for _ in range(2):
+            with open(self.make(1, expires="2030-01-01T00:00:00Z"), "rb") as file:
+                texts.add(file.read())
+        self.assertEqual(len(texts), 1)
+        self.assertEqual(json.loads(texts.pop())["expires"], "2030-01-01T00:00:00Z")
+
+    def test_refused(self):
+        path = self.sign(self.make(1, store="00" * 16))
+        self.refused("registration_refused", *self.submit(path), says="store: it is for another")
+        self.sign(self.renew(self.make(1, "refunds@1")))
+        self.refused("registration_refused", *self.submit(path),
+                     says="signer 1 of ci does not sign for the image refunds")
+        self.sign(self.renew(self.make(1, expires="2026-01-01T00:00:00Z")))
+        self.refused("registration_refused", *self.submit(path), says="expires: it has expired")
+        self.sign(self.renew(self.make(1)), self.make_key("stranger"))
+        self.refused("registration_refused", *self.submit(path), says="not enrolled")
+        self.sign(self.renew(self.make(1)))
+        with open(path, "ab") as file:
+            file.write(b"\n")
+        self.refused("signature_invalid", *self.submit(path), says="did not sign this file")
+        # Nothing of all that has used a serial up.
+        self.sign(self.renew(self.make(1)))
+        self.assertEqual(self.json(*self.submit(path))["result"], "added")
+        blind = self.token("blind", "--right", "view")
+        self.refused("forbidden", "registration", "submit", path, "--token-file", blind)
+
+    def test_wrong_signature(self):
+        path = self.make(1)
+        rsa = self.make_key("rsa", "-t", "rsa", "-b", "2048")
+        for more, says in (([self.key, "-n", "file"], "for another purpose"),
+                           ([self.key, "-n", NAMESPACE, "-O", "hashalg=sha256"], "over sha512"),
+                           ([rsa, "-n", NAMESPACE], "ssh-rsa: only ssh-ed25519")):
+            self.refused("ssh_signature_malformed", *self.submit(self.sign(path, *more)),
+                         says=says)
+            self.renew(path)
+        self.store.write("file.sig", "none")
+        self.refused("ssh_signature_malformed", *self.submit(path))
+        self.refused("public_key_unsupported", "signer", "add", "--person", "ci", "--image",
+                     "payments", rsa + ".pub", says="ssh-ed25519")
+
+    def test_openssl_key(self):
+        """The same bytes as ssh-keygen's, which takes them for its own."""
+        pem, public = self.store.path("pem"), self.store.path("pem.pub")
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ED25519", "-out", pem], check=True)
+        subprocess.run(["openssl", "pkey", "-in", pem, "-pubout", "-out", public], check=True)
+        self.done("signer", "add", "--person", "ci", "--image", "payments", public)
+        path = self.make(7)
+        self.store.write("file.sig", self.done("registration", "sign", "--key", pem, path))
+        with open(path, "rb") as file:
+            subprocess.run(["ssh-keygen", "-q", "-Y", "check-novalidate", "-n", NAMESPACE, "-s",
+                            path + ".sig"], stdin=file, check=True, timeout=TIMEOUT_S)
+        self.assertEqual(self.json(*self.submit(path))["result"], "added")
+        self.refused("public_key_unsupported", "registration", "sign", "--key", self.key, path)
+        self.refused("malformed", "registration", "sign", "--key", pem,
+                     self.store.write("x", "no file"))
+
+    def test_removed(self):
+        path = self.sign(self.make(1))
+        self.assertEqual(self.json("signer", "remove", "1")["result"], "removed")
+        self.assertEqual(self.json("signer", "remove", "1")["result"], "unchanged")
+        self.refused("registration_refused", *self.submit(path), says="was removed")
+        self.refused("exists", "signer", "add", "--person", "ci", "--image", "payments",
+                     self.key + ".pub", says="make a new key")
+        key = self.make_key("second")
+        self.done("signer", "add", "--person", "ci", "--image", "payments", key + ".pub")
+        self.sign(self.renew(path), key)
+        self.done("person", "remove", "ci")
+        self.refused("registration_refused", *self.submit(path), says="was removed")
+        self.assertEqual([s["state"] for s in self.json("signer", "list")],
+                         ["person removed", "person removed"])
+        self.assertEqual(self.json("measurement", "list"), [])
+
+    def test_usage(self):
+        for more, says in (([], "--store ID"), (["--store", "00"], "--store ID"),
+                           (["--store", "00", "--serial", "1", "--expires", "1h"], "--store takes"),
+                           (["--store", "00" * 16, "--serial", "0", "--expires", "1h"], "--serial"),
+                           (["--store", "00" * 16, "--serial", "1", "--expires", "x"],
+                            "--expires takes")):
+            self.refused("usage", "registration", "make", "payments@1", *pcrs("a"), *more,
+                         status=2, says=says)
+        self.refused("file", "registration", "submit", self.store.path("none"), status=3)
+        self.refused("usage", "signer", "add", self.key + ".pub", status=2, says="--person NAME")
+        self.refused("usage", "registration", "sign", self.key, status=2, says="--key FILE")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -139,6 +139,9 @@ static void put_row(uint32_t table, struct buf *out)
                                                     15)));
     FUZZ_OK(buf_append(&revocation.serial, bytes_of("\0\x80", 2)));
     TEXT(&revocation.reason, "stolen");
+    struct policy_enrolled_key enrolled_key = {
+        .person_id = 1, .last_serial = 7, .state = POLICY_ACTIVE};
+    TEXT(&enrolled_key.images, "\x81\x61\x61");
     TEXT(&setting.value, "development");
     TEXT(&token.images, "\x82\x61\x61\x61\x62");
     memset(pcrs.value, 3, sizeof pcrs.value);
@@ -158,6 +161,7 @@ static void put_row(uint32_t table, struct buf *out)
 #undef X
     policy_setting_free(&setting);
     policy_token_free(&token);
+    policy_enrolled_key_free(&enrolled_key);
     policy_measurement_free(&measurement);
     policy_grant_free(&grant);
     policy_own_key_free(&own_key);

@@ -159,6 +159,22 @@ static inline void rows_revocation(struct buf *out, unsigned which)
     policy_revocation_free(&row);
 }
 
+static inline void rows_enrolled_key(struct buf *out, unsigned which)
+{
+    struct policy_enrolled_key row = {.person_id = 1, .state = POLICY_ACTIVE};
+    ck_ok(
+        image_set_append(bytes_of_text(which == 0 ? "payments,refunds" : "a"), &row.images, NULL));
+    if (which == 0) {
+        SET_TEXT(row.label, "ci@build");
+        memcpy(row.public_key, ones, sizeof row.public_key);
+        memcpy(row.last_file, twos, sizeof row.last_file);
+        row.last_serial = 70000;
+        row.created_ms = NOW_MS;
+    }
+    ck_ok(policy_enrolled_key_append(&row, out));
+    policy_enrolled_key_free(&row);
+}
+
 /* Parses, and appends what was parsed. */
 #define X(T)                                                                  \
     static inline enum err rows_##T##_again(struct bytes in, struct buf *out) \

@@ -94,6 +94,8 @@ static inline void rows_of_everything(struct rows *rows)
     rows_add(rows, POLICY_OWN_KEY, 1, 1, "uubnbuu", U(1), U(1), "k", "d", U(1), U(CREATED_MS));
     rows_add(rows, POLICY_REVOCATION, 1, 1, "unnttuuu", U(2), "i-0123456789abcdef0", "stolen", U(1),
              U(CREATED_MS), U(1));
+    rows_add(rows, POLICY_ENROLLED_KEY, 1, 1, "utbbubuu", U(1), "ci", "k", "i", U(7), "f", U(1),
+             U(CREATED_MS));
 }
 
 /* The next audit record; `text` is its request id and its content. */

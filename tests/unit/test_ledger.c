@@ -4,7 +4,7 @@
 
 #include "release_fixture.h"
 
-/* Every table holds something: two builds (one revoked), two versions, two grants. */
+/* Every table holds something: two builds (one revoked), two versions, two grants, a signer. */
 static void begin(struct warden_fixture *f)
 {
     fixture_found(f);
@@ -23,6 +23,9 @@ static void begin(struct warden_fixture *f)
     json_decref(
         admin_do(f, "revocation.add",
                  PARAMS(p_text("instance_id", "i-0123456789abcdef1"), p_text("reason", "stolen"))));
+    json_decref(admin_do(f, "signer.add",
+                         PARAMS(p_text("person", "ann"), p_bytes("key", f->token, 32),
+                                p_text("images", "payments"))));
     fixture_close(f);
 }
 
@@ -72,6 +75,13 @@ START_TEST(wrong_people)
     TAMPERED("UPDATE token SET hash = zeroblob(32)", "token 1");
     TAMPERED("UPDATE token SET rights = 1", "token 1");
     TAMPERED("UPDATE token SET expires_ms = 9999999999999", "token 1");
+    TAMPERED("UPDATE token SET images = x'81617a'", "token 1");
+    TAMPERED("UPDATE measurement SET added_by = NULL WHERE id = 1", "measurement 1");
+    TAMPERED("UPDATE enrolled_key SET last_serial = last_serial + 1", "enrolled_key 1");
+    TAMPERED("UPDATE enrolled_key SET public_key = zeroblob(32)", "enrolled_key 1");
+    TAMPERED("UPDATE enrolled_key SET images = x'81617a'", "enrolled_key 1");
+    TAMPERED("UPDATE enrolled_key SET state = 2", "enrolled_key 1");
+    TAMPERED("DELETE FROM enrolled_key", "policy_head");
 }
 END_TEST
 
@@ -129,8 +139,8 @@ END_TEST
 START_TEST(wrong_macs)
 {
     static const char *const tables[] = {
-        "setting", "person",         "token",        "image",   "measurement",
-        "secret",  "secret_version", "secret_grant", "own_key", "revocation"};
+        "setting",        "person",       "token",   "image",      "measurement", "secret",
+        "secret_version", "secret_grant", "own_key", "revocation", "enrolled_key"};
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
         char sql[128];
         char field[64];

@@ -329,4 +329,5 @@ START_TEST(valid_rights)
 END_TEST
 
 UNIT_MAIN("policy_maps", valid_labels_sorted, wrong_labels, long_labels, valid_pcr_set,
-          junk_pcr_set, long_pcr_set, no_pcr_set, valid_choices, long_choices, wrong_choices_twice, junk_choices), valid_image_set, wrong_image_set, valid_rights)
+          junk_pcr_set, long_pcr_set, no_pcr_set, valid_choices, long_choices, wrong_choices_twice,
+          junk_choices, valid_image_set, wrong_image_set, valid_rights)

@@ -328,6 +328,15 @@ static const struct broken broken[] = {
     {ROWS_token, 0, 7, BYTES, 1, "\x81\x41i", false},
     {ROWS_token, 0, 7, TEXT, 1, "i", false},
     {ROWS_token, 0, 7, NOTHING, 0, NULL, false}, /* it is left out */
+    {ROWS_enrolled_key, 0, 0, NUMBER, 0, NULL, false},
+    {ROWS_enrolled_key, 0, 2, BYTES, 31, "k", false},
+    {ROWS_enrolled_key, 0, 3, BYTES, 1, "\x80", false}, /* for nothing, it is no signer */
+    {ROWS_enrolled_key, 0, 3, BYTES, 0, "", false},
+    {ROWS_enrolled_key, 0, 3, NOTHING, 0, NULL, false}, /* not for all, either */
+    {ROWS_enrolled_key, 0, 4, NUMBER, INT64_MAX, NULL, true},
+    {ROWS_enrolled_key, 0, 4, NUMBER, BEYOND, NULL, false},
+    {ROWS_enrolled_key, 0, 5, BYTES, 33, "f", false},
+    {ROWS_enrolled_key, 0, 6, NUMBER, 3, NULL, false},
     {ROWS_image, 0, 0, TEXT, 63, "i", true},
     {ROWS_image, 0, 0, TEXT, 64, "i", false},
     {ROWS_image, 0, 0, TEXT, 1, "I", false},
@@ -489,6 +498,8 @@ START_TEST(valid_neighbours)
         {ROWS_secret_version, 0, 70000, NULL},
         {ROWS_token, 3, RIGHTS_OF_IMAGES, NULL},
         {ROWS_token, 6, NOW_MS + 1, NULL},
+        {ROWS_enrolled_key, 0, 1, NULL},
+        {ROWS_enrolled_key, 4, 70000, NULL},
         {ROWS_secret_version, 2, PROTOCOL_SECRET_MAX, NULL},
     };
     for (size_t n = 0; n < ARRAY_LEN(cases); n++) {

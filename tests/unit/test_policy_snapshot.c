@@ -289,6 +289,45 @@ START_TEST(wrong_people_replacement)
 }
 END_TEST
 
+/* A key's serial never falls; whose it is and what for never changes. */
+START_TEST(wrong_enrolled_key_replacement)
+{
+    CLEANUP(world_free) struct world w = {0};
+    CLEANUP(policy_enrolled_key_free)
+    struct policy_enrolled_key key = {.person_id = 1, .last_serial = 5, .state = POLICY_ACTIVE};
+    struct policy_person bob = {.name = "bob", .state = POLICY_ACTIVE};
+    load_world(&w);
+    PUT(&w, person, 2, &bob);
+    ck_ok(image_set_append(bytes_of_text("payments"), &key.images, NULL));
+    key.person_id = 3;
+    REFUSE(&w, enrolled_key, 1, &key);
+    key.person_id = 1;
+    PUT(&w, enrolled_key, 1, &key);
+    ck_assert_uint_eq(policy_find_enrolled_key(w.policy, key.public_key), 1);
+    REFUSE(&w, enrolled_key, 2, &key); /* a key is one signer's */
+    key.last_serial = 4;
+    REFUSE(&w, enrolled_key, 1, &key);
+    key.last_serial = 6;
+    PUT(&w, enrolled_key, 1, &key);
+    key.person_id = 2;
+    REFUSE(&w, enrolled_key, 1, &key);
+    key.person_id = 1;
+    key.public_key[0] = 1;
+    REFUSE(&w, enrolled_key, 1, &key);
+    ck_assert_uint_eq(policy_find_enrolled_key(w.policy, key.public_key), 0);
+    key.public_key[0] = 0;
+    key.images.len = 0;
+    ck_ok(image_set_append(bytes_of_text("payments,refunds"), &key.images, NULL));
+    REFUSE(&w, enrolled_key, 1, &key);
+    key.images.len = 0;
+    ck_ok(image_set_append(bytes_of_text("payments"), &key.images, NULL));
+    key.state = POLICY_REMOVED;
+    PUT(&w, enrolled_key, 1, &key);
+    key.state = POLICY_ACTIVE;
+    REFUSE(&w, enrolled_key, 1, &key);
+}
+END_TEST
+
 /* Up to and not including its end; a removed person's do not count, whatever they say. */
 START_TEST(valid_token_life)
 {
@@ -668,4 +707,5 @@ UNIT_MAIN("policy_snapshot", valid_find_by_name, valid_longest_name, valid_find_
           no_row, valid_replace, wrong_replacement, wrong_measurement_replacement, wrong_discarding,
           valid_discarded, valid_discarded_at_start, wrong_secret_replacement, wrong_id,
           wrong_duplicate, wrong_reference, junk_columns, valid_many, valid_decision_among_many,
-          valid_debug_chain, wrong_people_replacement, valid_token_life)
+          valid_debug_chain, wrong_people_replacement, wrong_enrolled_key_replacement,
+          valid_token_life)

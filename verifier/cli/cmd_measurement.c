@@ -3,6 +3,7 @@
 
 #include "api.h"
 #include "approval.h"
+#include "build_options.h"
 #include "command.h"
 #include "common/codec.h"
 #include "common/pcr_text.h"
@@ -202,13 +203,18 @@ static enum err set_labels(json_t *params, const struct cli_args *args, struct f
     return ERR_OK;
 }
 
-static enum err set_new(json_t *params, const struct cli_args *args, struct fault *fault)
+enum err build_set(json_t *params, const struct cli_args *args, struct fault *fault)
 {
     TRY(set_build(params, args, fault));
     TRY(set_pcrs(params, args, fault));
     TRY(set_labels(params, args, fault));
     TRY(api_set_option(params, "not_before", args, "not-before"));
-    TRY(api_set_option(params, "not_after", args, "not-after"));
+    return api_set_option(params, "not_after", args, "not-after");
+}
+
+static enum err set_new(json_t *params, const struct cli_args *args, struct fault *fault)
+{
+    TRY(build_set(params, args, fault));
     if (cli_args_has(args, "debug"))
         TRY(api_set(params, "debug", json_true()));
     if (cli_args_has(args, "draft"))
@@ -460,18 +466,7 @@ static enum err discard_run(const struct cli_args *args, struct fault *fault)
 }
 
 static const struct cli_option add_options[] = {
-    {.name = "from",
-     .arg = "FILE|-",
-     .help = "read the PCRs from what nitro-cli build-enclave, nitro-cli describe-eif or "
-             "nitro-tpm-pcr-compute printed"},
-    {.name = "eif",
-     .arg = "FILE|-",
-     .help = "measure this enclave image file; with --from, both must agree"},
-    {.name = "pcr",
-     .arg = "N=HEX",
-     .help = "one PCR, 96 hex digits; may be repeated",
-     .repeated = true},
-    PCR_VALUES_OPTIONS,
+    BUILD_OPTIONS,
     {.name = "draft", .help = "make it a draft, which matches nothing until it is activated"},
     {.name = "wait", .help = "with --draft: wait until somebody activates it"},
     {.name = "timeout",
@@ -479,13 +474,6 @@ static const struct cli_option add_options[] = {
      .help = "how long to wait, such as 90s or 2h (default: 30m)"},
     {.name = "debug",
      .help = "for debug-mode enclaves, in a development store: PCR3 or PCR4 only, by --pcr"},
-    {.name = "kind", .arg = "KIND", .help = "enclave (default) or nitrotpm; --from shows it"},
-    {.name = "label",
-     .arg = "NAME=VALUE",
-     .help = "a note, such as a commit; may be repeated",
-     .repeated = true},
-    {.name = "not-before", .arg = "TIME", .help = "matches nothing before (RFC 3339, UTC)"},
-    {.name = "not-after", .arg = "TIME", .help = "matches nothing after (RFC 3339, UTC)"},
     API_OPTIONS};
 
 static const struct cli_option list_options[] = {

@@ -34,5 +34,8 @@ extern const struct cli_command cmd_audit_list, cmd_audit_verify;
 extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_person_add, cmd_person_list, cmd_person_remove;
 extern const struct cli_command cmd_token_create, cmd_token_list, cmd_token_revoke;
+extern const struct cli_command cmd_signer_add, cmd_signer_list, cmd_signer_remove;
+extern const struct cli_command cmd_registration_make, cmd_registration_sign,
+    cmd_registration_submit;
 
 #endif

@@ -39,6 +39,12 @@ static const struct cli_command *const commands[] = {
     &cmd_token_create,
     &cmd_token_list,
     &cmd_token_revoke,
+    &cmd_signer_add,
+    &cmd_signer_list,
+    &cmd_signer_remove,
+    &cmd_registration_make,
+    &cmd_registration_sign,
+    &cmd_registration_submit,
 };
 
 /* How many words of `argv` the name consists of and matches; 0 where it does not. */

@@ -2,14 +2,12 @@
  * row names, and these a message.  What they mean is the warden's to say. */
 #include <stdlib.h>
 
-#include "common/cbor_writer.h"
 #include "common/codec.h"
 #include "common/json_reader.h"
 #include "query.h"
 #include "routes.h"
 
-#define MAP_ENTRIES_MAX 256
-#define UINT_VALUE_MAX  9007199254740991
+#define UINT_VALUE_MAX 9007199254740991
 
 /* What the parameters' views point into. */
 struct values {
@@ -112,50 +110,6 @@ static enum err read_query(const struct route_call *call, struct values *values,
 
 /* --- POST: a JSON object --- */
 
-struct entry {
-    struct bytes key;
-    struct bytes value;
-};
-
-/* RFC 8949 section 4.2.1: by the encoded bytes, so by length first. */
-static int compare_entries(const void *a, const void *b)
-{
-    const struct entry *left = a;
-    const struct entry *right = b;
-    if (left->key.len != right->key.len)
-        return left->key.len < right->key.len ? -1 : 1;
-    return memcmp(left->key.ptr, right->key.ptr, left->key.len);
-}
-
-/* An object of texts as deterministic CBOR. */
-static enum err write_map(const char *name, json_t *object, struct buf *out, struct fault *fault)
-{
-    struct entry entry[MAP_ENTRIES_MAX];
-    struct cbor_writer w;
-    size_t count = 0;
-    const char *key = NULL;
-    json_t *value = NULL;
-    if (json_object_size(object) > MAP_ENTRIES_MAX)
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", name), ERR_MALFORMED, "more than %d entries",
-             MAP_ENTRIES_MAX);
-    json_object_foreach(object, key, value)
-    {
-        if (!json_is_string(value))
-            FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s.%s", name, key), ERR_MALFORMED,
-                 "must be a string");
-        entry[count++] = (struct entry){
-            bytes_of_text(key), bytes_of(json_string_value(value), json_string_length(value))};
-    }
-    qsort(entry, count, sizeof entry[0], compare_entries);
-    cbor_writer_init(&w, out);
-    cbor_writer_map(&w, count);
-    for (size_t i = 0; i < count; i++) {
-        cbor_writer_text(&w, entry[i].key);
-        cbor_writer_text(&w, entry[i].value);
-    }
-    return cbor_writer_finish(&w);
-}
-
 static struct json_member member_of(const struct route_param *row, size_t i, struct values *values)
 {
     struct json_member member = {.name = row->name, .required = row->required};
@@ -191,7 +145,7 @@ static enum err add_member(const struct route_param *row, size_t i, struct value
     if (json_object_get(values->json, row->name) == NULL)
         return ERR_OK;
     if (row->type == PARAM_TEXT_MAP)
-        TRY(write_map(row->name, values->map[i], &values->owned[i], fault));
+        TRY(json_map_append(row->name, values->map[i], &values->owned[i], fault));
     if (row->type == PARAM_TEXT)
         value.data = bytes_of_text(values->text[i]);
     else if (row->type == PARAM_BYTES || row->type == PARAM_TEXT_MAP)

@@ -97,6 +97,12 @@ const struct route routes[] = {
                NEED(TEXT, "rights"), MAY(TEXT, "images"), MAY(TEXT, "expires"), MAY(TEXT, "label")),
     ADMIN_GET("/v1/admin/tokens", "token.list", MAY(UINT, "after"), MAY(UINT, "limit")),
     ADMIN_POST("/v1/admin/tokens/revoke", "token.revoke", NEED(UINT, "id")),
+    ADMIN_POST("/v1/admin/signers", "signer.add", NEED(TEXT, "person"), NEED(BYTES, "key"),
+               NEED(TEXT, "images"), MAY(TEXT, "label")),
+    ADMIN_GET("/v1/admin/signers", "signer.list", MAY(UINT, "after"), MAY(UINT, "limit")),
+    ADMIN_POST("/v1/admin/signers/remove", "signer.remove", NEED(UINT, "id")),
+    ADMIN_POST("/v1/admin/registrations", "registration.submit", NEED(BYTES, "file"),
+               NEED(BYTES, "signature")),
 };
 const size_t routes_count = ARRAY_LEN(routes);
 

@@ -211,11 +211,26 @@ struct policy_revocation {
     uint64_t person_id;  /* and by whom */
 };
 
+/* An Ed25519 key whose registration files are taken, as drafts of these images. */
+#define ENROLLED_KEY_LEN 32
+struct policy_enrolled_key {
+    uint64_t person_id; /* whose drafts they are */
+    char label[POLICY_LABEL_MAX];
+    uint8_t public_key[ENROLLED_KEY_LEN];
+    struct buf images;             /* an image set */
+    uint64_t last_serial;          /* of the newest file that was taken; 0: none yet */
+    uint8_t last_file[SHA256_LEN]; /* SHA-256 of that file; zeros: none yet */
+    enum policy_state state;
+    uint64_t created_ms;
+};
+
 /* One list drives everything that exists once per table. */
-#define POLICY_TABLES(X) \
-    X(setting)           \
-    X(person)            \
-    X(token) X(image) X(measurement) X(secret) X(secret_version) X(grant) X(own_key) X(revocation)
+#define POLICY_TABLES(X)                                                                  \
+    X(setting)                                                                            \
+    X(person)                                                                             \
+    X(token)                                                                              \
+    X(image) X(measurement) X(secret) X(secret_version) X(grant) X(own_key) X(revocation) \
+        X(enrolled_key)
 
 /* For each table T:
  *   policy_T_append(const struct policy_T *, struct buf *columns)  row -> CBOR columns;
@@ -231,8 +246,8 @@ struct policy_revocation {
  * for a row that names one that does not exist, takes another row's name or values, or
  * changes what it is found by: names, hashes, versions, whose it is; a measurement's
  * values; what a token may; what was revoked or removed stays so, what was destroyed stays
- * destroyed, and a secret's current version never falls.  Only a draft is discarded, and stays
- * so. */
+ * destroyed, and neither a secret's current version nor a key's last serial ever falls.  Only a
+ * draft is discarded, and stays so. */
 struct policy;
 #define X(T)                                                                                    \
     MUST_CHECK enum err policy_##T##_append(const struct policy_##T *row, struct buf *columns); \
@@ -253,6 +268,8 @@ CLEANUP_PTR(struct policy, policy_free, policy_freep)
 uint64_t policy_find_setting(const struct policy *policy, const char *name);
 uint64_t policy_find_person(const struct policy *policy, const char *name);
 uint64_t policy_find_token(const struct policy *policy, const uint8_t hash[static SHA256_LEN]);
+uint64_t policy_find_enrolled_key(const struct policy *policy,
+                                  const uint8_t public_key[static ENROLLED_KEY_LEN]);
 uint64_t policy_find_image(const struct policy *policy, const char *name);
 uint64_t policy_find_secret(const struct policy *policy, const char *name);
 uint64_t policy_find_measurement(const struct policy *policy, uint64_t image_id,

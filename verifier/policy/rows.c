@@ -399,6 +399,24 @@ static bool revocation_consistent(const void *row)
 }
 SHAPE(revocation, revocation_consistent);
 
+/* --- Keys that sign registration files --- */
+
+static const struct column enrolled_key_columns[] = {
+    ID(enrolled_key, person_id),
+    TEXT(enrolled_key, label, 0, NULL),
+    FIXED(enrolled_key, public_key),
+    {.form = &row_buf,
+     FIELD(enrolled_key, images),
+     .min = 1,
+     .max = IMAGES_LEN_MAX,
+     .valid = image_set_valid},
+    UINT(enrolled_key, last_serial, 0, ROW_INTEGER_MAX),
+    FIXED(enrolled_key, last_file),
+    STATE(enrolled_key),
+    TIME(enrolled_key, created_ms),
+};
+SHAPE(enrolled_key, NULL);
+
 /* --- The functions of every table --- */
 
 #define X(T)                                                                        \

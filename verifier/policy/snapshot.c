@@ -95,6 +95,12 @@ static int by_token_hash(const void *a, const void *b)
                   SHA256_LEN);
 }
 
+static int by_public_key(const void *a, const void *b)
+{
+    return memcmp(((const struct policy_enrolled_key *)a)->public_key,
+                  ((const struct policy_enrolled_key *)b)->public_key, ENROLLED_KEY_LEN);
+}
+
 static int by_build(const void *a, const void *b)
 {
     const struct policy_measurement *x = a;
@@ -145,6 +151,12 @@ static bool token_refers(const struct policy *policy, const void *row)
     return policy_person_get(policy, token->person_id) != NULL;
 }
 
+static bool enrolled_key_refers(const struct policy *policy, const void *row)
+{
+    const struct policy_enrolled_key *key = row;
+    return policy_person_get(policy, key->person_id) != NULL;
+}
+
 static bool measurement_refers(const struct policy *policy, const void *row)
 {
     const struct policy_measurement *m = row;
@@ -189,6 +201,16 @@ static bool token_same(const void *old_row, const void *new_row)
     const struct policy_token *after = new_row;
     return before->person_id == after->person_id && before->rights == after->rights &&
            before->expires_ms == after->expires_ms && before->state <= after->state &&
+           compare_bufs(&before->images, &after->images) == 0;
+}
+
+/* No file is taken twice: the serial only rises. */
+static bool enrolled_key_same(const void *old_row, const void *new_row)
+{
+    const struct policy_enrolled_key *before = old_row;
+    const struct policy_enrolled_key *after = new_row;
+    return before->person_id == after->person_id && before->state <= after->state &&
+           before->last_serial <= after->last_serial &&
            compare_bufs(&before->images, &after->images) == 0;
 }
 
@@ -287,6 +309,8 @@ static const struct table_rules rules[TABLE_COUNT] = {
     [TABLE_own_key] = {RULES(own_key), .index = {by_key_version}},
     [TABLE_revocation] = {RULES(revocation), .index = {revocation_compare},
                           .refers = revocation_refers},
+    [TABLE_enrolled_key] = {RULES(enrolled_key), .index = {by_public_key},
+                            .refers = enrolled_key_refers, .same = enrolled_key_same},
 };
 
 /* --- Loading --- */
@@ -483,6 +507,14 @@ uint64_t policy_find_token(const struct policy *policy, const uint8_t hash[stati
     struct policy_token probe = {0};
     memcpy(probe.hash, hash, sizeof probe.hash);
     return find(policy, TABLE_token, 0, &probe);
+}
+
+uint64_t policy_find_enrolled_key(const struct policy *policy,
+                                  const uint8_t public_key[static ENROLLED_KEY_LEN])
+{
+    struct policy_enrolled_key probe = {0};
+    memcpy(probe.public_key, public_key, sizeof probe.public_key);
+    return find(policy, TABLE_enrolled_key, 0, &probe);
 }
 
 uint64_t policy_find_measurement(const struct policy *policy, uint64_t image_id,

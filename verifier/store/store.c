@@ -14,6 +14,7 @@ static const char *const table_names[POLICY_TABLE_COUNT] = {
     [POLICY_GRANT] = "secret_grant", /* GRANT is a word of SQL */
     [POLICY_OWN_KEY] = "own_key",
     [POLICY_REVOCATION] = "revocation",
+    [POLICY_ENROLLED_KEY] = "enrolled_key",
 };
 
 const char *policy_table_name(enum policy_table table)

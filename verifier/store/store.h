@@ -41,6 +41,7 @@ enum policy_table {
     POLICY_GRANT,
     POLICY_OWN_KEY,
     POLICY_REVOCATION,
+    POLICY_ENROLLED_KEY,
     POLICY_TABLE_COUNT
 };
 const char *policy_table_name(enum policy_table table); /* the SQL name, also in MACs */

@@ -113,6 +113,17 @@ const struct sqlite_column sqlite_columns[POLICY_TABLE_COUNT][SQLITE_COLUMNS_MAX
                 {.name = "created_ms", .type = COLUMN_INTEGER},
                 {.name = "person_id", .type = COLUMN_INTEGER},
             },
+        [POLICY_ENROLLED_KEY] =
+            {
+                {.name = "person_id", .type = COLUMN_INTEGER},
+                {.name = "label", .type = COLUMN_TEXT},
+                {.name = "public_key", .type = COLUMN_BLOB},
+                {.name = "images", .type = COLUMN_BLOB},
+                {.name = "last_serial", .type = COLUMN_INTEGER},
+                {.name = "last_file", .type = COLUMN_BLOB},
+                {.name = "state", .type = COLUMN_INTEGER},
+                {.name = "created_ms", .type = COLUMN_INTEGER},
+            },
 };
 
 static size_t column_count(const struct sqlite_column *columns)

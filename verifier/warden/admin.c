@@ -97,12 +97,22 @@ static const struct admin_operation operations[] = {
      {"person", "hash", "rights", "images", "expires", "label", NULL}},
     {"token.list", RIGHT_PEOPLE, admin_token_list, {"after", "limit", NULL}},
     {"token.revoke", RIGHT_PEOPLE, admin_token_revoke, {"id", NULL}},
+    {"signer.add", RIGHT_PEOPLE, admin_signer_add, {"person", "key", "images", "label", NULL}},
+    {"signer.list", RIGHT_PEOPLE, admin_signer_list, {"after", "limit", NULL}},
+    {"signer.remove", RIGHT_PEOPLE, admin_signer_remove, {"id", NULL}},
+    {"registration.submit", RIGHT_DRAFT, admin_registration_submit, {"file", "signature", NULL}},
 };
 
 /* What a caller who is confined to images may do besides having the right: nothing that is not
- * here, and that to the image alone which the parameter `image` names. */
-static const char *const confined_operations[] = {"measurement.add", "measurement.list",
-                                                  "measurement.show"};
+ * here, and that to the image alone which the parameter `image` names; but for a file whose own
+ * signature says which images it may be about. */
+static const struct {
+    const char *name;
+    bool signed_file;
+} confined_operations[] = {
+    {"measurement.add", false},  {"measurement.discard", false}, {"measurement.list", false},
+    {"measurement.show", false}, {"registration.submit", true},
+};
 
 static const struct admin_operation *find_operation(struct bytes name)
 {
@@ -163,11 +173,11 @@ static enum err authenticate(struct admin_call *call)
     return ERR_OK;
 }
 
-static bool is_for_confined(const struct admin_operation *operation)
+static bool is_for_confined(const struct admin_operation *operation, bool signed_file)
 {
     for (size_t i = 0; i < ARRAY_LEN(confined_operations); i++) {
-        if (strcmp(operation->name, confined_operations[i]) == 0)
-            return true;
+        if (strcmp(operation->name, confined_operations[i].name) == 0)
+            return signed_file == confined_operations[i].signed_file;
     }
     return false;
 }
@@ -175,8 +185,10 @@ static bool is_for_confined(const struct admin_operation *operation)
 static enum err check_image(const struct admin_call *call)
 {
     const struct param *image = admin_param(call, "image");
-    const bool possible = is_for_confined(call->operation);
+    const bool possible = is_for_confined(call->operation, false);
     struct image_set set;
+    if (is_for_confined(call->operation, true))
+        return ERR_OK;
     if (possible && image != NULL && image->type == PARAM_TEXT &&
         image_set_has(bytes_of_buf(&call->images), image->data))
         return ERR_OK;
@@ -214,9 +226,9 @@ static bool takes_param(const struct admin_operation *operation, struct bytes na
     return false;
 }
 
-static enum err refuse_unknown_params(const struct admin_call *call)
+static enum err refuse_unknown_params(const struct admin_call *call,
+                                      const struct admin_operation *operation)
 {
-    const struct admin_operation *operation = call->operation;
     for (size_t i = 0; i < call->request->param_count; i++) {
         const struct bytes name = call->request->param[i].name;
         if (!takes_param(operation, name))
@@ -225,6 +237,11 @@ static enum err refuse_unknown_params(const struct admin_call *call)
                  ERR_UNKNOWN_MEMBER, "%s does not take this", operation->name);
     }
     return ERR_OK;
+}
+
+enum err admin_check_params(const struct admin_call *call, const char *operation)
+{
+    return refuse_unknown_params(call, find_operation(bytes_of_text(operation)));
 }
 
 const struct param *admin_param(const struct admin_call *call, const char *name)
@@ -393,7 +410,7 @@ static enum err run_operation(struct admin_call *call, struct buf *body)
     if (call->operation == NULL)
         FAIL(call->fault, ERR_NO_ROUTE, "no such operation");
     TRY(authorise(call));
-    TRY(refuse_unknown_params(call));
+    TRY(refuse_unknown_params(call, call->operation));
     TRY(call->operation->fn(call, answer));
     if (call->text.len > 0)
         return buf_append(body, bytes_of_buf(&call->text));

@@ -44,6 +44,17 @@ MUST_CHECK enum err admin_uint(struct admin_call *call, const char *name, enum a
 MUST_CHECK enum err admin_bool(struct admin_call *call, const char *name, bool *out);
 MUST_CHECK enum err admin_bytes(struct admin_call *call, const char *name, enum admin_need need,
                                 struct bytes *out);
+/* Refuses what an operation of that name does not take: for parameters that came in another way
+ * than as the request's.  ERR_UNKNOWN_MEMBER. */
+MUST_CHECK enum err admin_check_params(const struct admin_call *call, const char *operation);
+/* A person's name that the API takes. */
+MUST_CHECK enum err admin_person_name(struct admin_call *call, const char *param,
+                                      char name[static PROTOCOL_PERSON_MAX + 1]);
+/* ERR_NOT_FOUND, ERR_WRONG_STATE where there is no such person any more. */
+MUST_CHECK enum err admin_person_find(struct admin_call *call, const struct policy *policy,
+                                      const char *name, uint64_t *id);
+/* The parameter `images` as an image set, appended; nothing where it is absent. */
+MUST_CHECK enum err admin_images(struct admin_call *call, enum admin_need need, struct buf *out);
 /* Calls `each` for every pair of a text map. */
 typedef enum err admin_pair_fn(struct admin_call *call, struct bytes key, struct bytes value,
                                void *context);
@@ -86,6 +97,17 @@ admin_fn admin_audit_list, admin_audit_export;
 admin_fn admin_explain;
 admin_fn admin_person_add, admin_person_list, admin_person_remove;
 admin_fn admin_token_create, admin_token_list, admin_token_revoke;
+admin_fn admin_signer_add, admin_signer_list, admin_signer_remove, admin_registration_submit;
+
+/* measurement.add in its three parts (admin_measurement.c), for registration files: the row from
+ * the parameters, its place under ledger_begin, the answer. */
+MUST_CHECK enum err admin_build_read(struct admin_call *call, char image[static 64],
+                                     struct policy_measurement *m);
+MUST_CHECK enum err admin_build_prepare(struct admin_call *call, const struct policy *policy,
+                                        const char *image, struct policy_measurement *m,
+                                        struct ledger_change *change, uint64_t *id);
+MUST_CHECK enum err admin_build_answer(struct admin_call *call, uint64_t id, const char *result,
+                                       json_t *out);
 admin_fn admin_issuer_show, admin_issuer_receipt_key, admin_issuer_install;
 
 #endif

@@ -78,8 +78,7 @@ static enum err show_measurement(const struct policy *policy, uint64_t id, const
     return admin_set(object, "created", admin_time(m->created_ms));
 }
 
-static enum err answer_measurement(struct admin_call *call, uint64_t id, const char *result,
-                                   json_t *out)
+enum err admin_build_answer(struct admin_call *call, uint64_t id, const char *result, json_t *out)
 {
     uint64_t revision;
     json_t *object = json_object();
@@ -242,9 +241,9 @@ static enum err insert_measurement(struct admin_call *call, const struct policy 
                              &columns);
 }
 
-static enum err prepare_add(struct admin_call *call, const struct policy *policy, const char *image,
-                            struct policy_measurement *m, struct ledger_change *change,
-                            uint64_t *id)
+enum err admin_build_prepare(struct admin_call *call, const struct policy *policy,
+                             const char *image, struct policy_measurement *m,
+                             struct ledger_change *change, uint64_t *id)
 {
     const uint64_t image_id = policy_find_image(policy, image);
     const uint64_t same_name =
@@ -258,6 +257,13 @@ static enum err prepare_add(struct admin_call *call, const struct policy *policy
     return insert_measurement(call, policy, image, m, change);
 }
 
+enum err admin_build_read(struct admin_call *call, char image[static 64],
+                          struct policy_measurement *m)
+{
+    TRY(read_build(call, image, m->version));
+    return read_measurement(call, m);
+}
+
 enum err admin_measurement_add(struct admin_call *call, json_t *out)
 {
     CLEANUP(ledger_change_free) struct ledger_change change = {0};
@@ -267,22 +273,21 @@ enum err admin_measurement_add(struct admin_call *call, json_t *out)
     uint64_t revision;
     uint64_t id = 0;
 
-    TRY(read_build(call, image, m.version));
-    TRY(read_measurement(call, &m));
+    TRY(admin_build_read(call, image, &m));
     snprintf(build, sizeof build, "%s@%s", image, m.version);
     const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const enum err err = prepare_add(call, policy, image, &m, &change, &id);
+    const enum err err = admin_build_prepare(call, policy, image, &m, &change, &id);
     if (err != ERR_OK || change.count == 0) {
         ledger_abandon(call->warden->ledger);
         TRY(err);
-        return answer_measurement(call, id, "unchanged", out);
+        return admin_build_answer(call, id, "unchanged", out);
     }
     const struct audit_event event = admin_event(call, revision + 1, build,
                                                  m.debug ? "added, for debug mode"
                                                  : m.state == MEASUREMENT_DRAFT ? "added as a draft"
                                                                                 : "added, active");
     TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_measurement(call, id, "added", out);
+    return admin_build_answer(call, id, "added", out);
 }
 
 /* --- Changing its state --- */
@@ -348,11 +353,11 @@ static enum err change_state(struct admin_call *call, enum measurement_state to,
     if (err != ERR_OK || change.count == 0 || dry_run) {
         ledger_abandon(call->warden->ledger);
         TRY(err);
-        return answer_measurement(call, id, change.count == 0 ? "unchanged" : "would change", out);
+        return admin_build_answer(call, id, change.count == 0 ? "unchanged" : "would change", out);
     }
     const struct audit_event event = admin_event(call, revision + 1, build, reason);
     TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_measurement(call, id, "changed", out);
+    return admin_build_answer(call, id, "changed", out);
 }
 
 enum err admin_measurement_activate(struct admin_call *call, json_t *out)

@@ -46,8 +46,8 @@ static enum err answer_person(struct admin_call *call, uint64_t id, const char *
     return err;
 }
 
-static enum err read_name(struct admin_call *call, const char *param,
-                          char name[static PROTOCOL_PERSON_MAX + 1])
+enum err admin_person_name(struct admin_call *call, const char *param,
+                           char name[static PROTOCOL_PERSON_MAX + 1])
 {
     TRY(admin_text(call, param, ADMIN_REQUIRED, PROTOCOL_PERSON_MAX + 1, name));
     if (!protocol_person_valid(bytes_of_text(name)))
@@ -65,6 +65,16 @@ static enum err check_present(struct admin_call *call, const struct policy *poli
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", param), ERR_WRONG_STATE,
              "%s was removed, for good; a name is given once", person->name);
     return ERR_OK;
+}
+
+enum err admin_person_find(struct admin_call *call, const struct policy *policy, const char *name,
+                           uint64_t *id)
+{
+    *id = policy_find_person(policy, name);
+    if (*id == 0)
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "person"), ERR_NOT_FOUND,
+             "there is no person %s; `person add` makes one", name);
+    return check_present(call, policy, *id, "person");
 }
 
 static enum err put_person(const struct policy_person *person, uint64_t id,
@@ -132,7 +142,7 @@ static enum err change_person(struct admin_call *call, prepare_person_fn *prepar
     uint64_t revision;
     uint64_t id = 0;
 
-    TRY(read_name(call, "name", name));
+    TRY(admin_person_name(call, "name", name));
     const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
     const enum err err = prepare(call, policy, name, &change, &id);
     if (err != ERR_OK || change.count == 0) {
@@ -230,10 +240,16 @@ static enum err check_powers(struct admin_call *call, const struct policy_token 
     return ERR_OK;
 }
 
+enum err admin_images(struct admin_call *call, enum admin_need need, struct buf *out)
+{
+    char images[IMAGES_TEXT_MAX] = "";
+    TRY(admin_text(call, "images", need, sizeof images, images));
+    return images[0] == '\0' ? ERR_OK : image_set_append(bytes_of_text(images), out, call->fault);
+}
+
 static enum err read_token(struct admin_call *call, struct policy_token *token)
 {
     char rights[RIGHTS_TEXT_MAX];
-    char images[IMAGES_TEXT_MAX] = "";
     struct bytes hash = {0};
     TRY(admin_bytes(call, "hash", ADMIN_REQUIRED, &hash));
     if (hash.len != sizeof token->hash)
@@ -242,9 +258,7 @@ static enum err read_token(struct admin_call *call, struct policy_token *token)
     memcpy(token->hash, hash.ptr, sizeof token->hash);
     TRY(admin_text(call, "rights", ADMIN_REQUIRED, sizeof rights, rights));
     TRY(policy_rights_parse(bytes_of_text(rights), &token->rights, call->fault));
-    TRY(admin_text(call, "images", ADMIN_OPTIONAL, sizeof images, images));
-    if (images[0] != '\0')
-        TRY(image_set_append(bytes_of_text(images), &token->images, call->fault));
+    TRY(admin_images(call, ADMIN_OPTIONAL, &token->images));
     TRY(check_powers(call, token));
     TRY(admin_text(call, "label", ADMIN_OPTIONAL, sizeof token->label, token->label));
     TRY(admin_read_time(call, "expires", &token->expires_ms));
@@ -276,11 +290,7 @@ static enum err prepare_token(struct admin_call *call, const struct policy *poli
                               const char *person, struct policy_token *token,
                               struct ledger_change *change, uint64_t *id)
 {
-    token->person_id = policy_find_person(policy, person);
-    if (token->person_id == 0)
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "person"), ERR_NOT_FOUND,
-             "there is no person %s; `person add` makes one", person);
-    TRY(check_present(call, policy, token->person_id, "person"));
+    TRY(admin_person_find(call, policy, person, &token->person_id));
     *id = policy_find_token(policy, token->hash);
     if (*id != 0 && !same_token(policy_token_get(policy, *id), token))
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "hash"), ERR_EXISTS,
@@ -311,7 +321,7 @@ enum err admin_token_create(struct admin_call *call, json_t *out)
     uint64_t revision;
     uint64_t id = 0;
 
-    TRY(read_name(call, "person", person));
+    TRY(admin_person_name(call, "person", person));
     TRY(read_token(call, &token));
     TRY(describe_token(&token, &powers));
     const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
