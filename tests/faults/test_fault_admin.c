@@ -125,15 +125,13 @@ static void ask_explain(void)
     add_param(p_text("secrets", "db/main,db/none@2"));
 }
 
-/* Of a request that was refused for want of a grant. */
+/* Of a request that was refused, whatever was granted before: nobody registered its build. */
 static void ask_explain_request(void)
 {
     static char id[32];
     if (id[0] == '\0') {
-        ATTEMPT(a);
-        attempt_make(&f, &a);
-        snprintf(id, sizeof id, "req-%u", f.requests + 1);
-        ck_err(attempt_send(&f, &a), ERR_REFUSED);
+        ck_err(attempt_unregistered(&f, MODULE), ERR_REFUSED);
+        snprintf(id, sizeof id, "req-%u", f.requests);
     }
     add_param(p_text("request", id));
 }

@@ -262,7 +262,8 @@ START_TEST(wrong_revision)
                                       .request_id = "",
                                       .doc = &doc,
                                       .document_digest = digest,
-                                      .root_sha256 = digest};
+                                      .root_sha256 = digest,
+                                      .application_sha256 = digest};
     struct ledger_decision decision = {.revision = revision - 1,
                                        .challenge = bytes_of_buf(&a.challenge),
                                        .challenge_expiry_ms = NOW_MS + 1000,
