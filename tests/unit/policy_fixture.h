@@ -61,6 +61,16 @@ static inline void world_free(struct world *w)
         ck_ok(policy_##T##_load((w)->policy, (id), bytes_of_buf(&columns_))); \
     } while (0)
 
+/* It cannot be loaded as `id`, and nothing of it is. */
+#define REFUSE(w, T, id, row)                                                                      \
+    do {                                                                                           \
+        CLEANUP(buf_free) struct buf columns_ = {0};                                               \
+        const uint64_t count_ = policy_##T##_count((w)->policy);                                   \
+        ck_ok(policy_##T##_append((row), &columns_));                                              \
+        ck_err(policy_##T##_load((w)->policy, (id), bytes_of_buf(&columns_)), ERR_STORE_TAMPERED); \
+        ck_assert_uint_eq(policy_##T##_count((w)->policy), count_);                                \
+    } while (0)
+
 static inline void set_pcr(struct pcr_set *set, unsigned index, const uint8_t *value)
 {
     ck_assert_uint_lt(index, ATTDOC_PCR_COUNT);

@@ -225,12 +225,12 @@ struct policy_enrolled_key {
 };
 
 /* One list drives everything that exists once per table. */
-#define POLICY_TABLES(X)                                                                  \
-    X(setting)                                                                            \
-    X(person)                                                                             \
-    X(token)                                                                              \
-    X(image) X(measurement) X(secret) X(secret_version) X(grant) X(own_key) X(revocation) \
-        X(enrolled_key)
+#define POLICY_TABLES(X) \
+    X(setting)           \
+    X(person)            \
+    X(token)             \
+    X(image)             \
+    X(measurement) X(secret) X(secret_version) X(grant) X(own_key) X(revocation) X(enrolled_key)
 
 /* For each table T:
  *   policy_T_append(const struct policy_T *, struct buf *columns)  row -> CBOR columns;
