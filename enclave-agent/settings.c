@@ -16,9 +16,9 @@
 
 /* One row a line, as a table. */
 /* clang-format off */
-#define ROW(name_, arg_, help_) {.name = name_, .arg = arg_, .help = help_}
+#define ROW(name_, arg_, help_) {.name = (name_), .arg = (arg_), .help = (help_)}
 #define ROW_MORE(name_, arg_, help_) \
-    {.name = name_, .arg = arg_, .help = help_ ", may be repeated", .repeated = true}
+    {.name = (name_), .arg = (arg_), .help = help_ ", may be repeated", .repeated = true}
 #define ROWS_ALL                                                                             \
     ROW("nsm", "WHERE", "the NSM: a device (" NSM_DEVICE "), or unix:/PATH of a simulator"), \
     ROW("config", "FILE", "settings: lines of key = value, the keys named as the options"),  \

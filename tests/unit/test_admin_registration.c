@@ -91,8 +91,8 @@ static enum err submit(struct warden_fixture *f, const struct signer *signer, st
     return submit_text(f, signer, bytes_of_buf(&text), out);
 }
 
-static void added(struct warden_fixture *f, const struct signer *signer, struct spec spec,
-                  const char *result)
+static void expect_added(struct warden_fixture *f, const struct signer *signer, struct spec spec,
+                         const char *result)
 {
     json_t *out = NULL;
     const enum err err = submit(f, signer, spec, &out);
@@ -101,8 +101,8 @@ static void added(struct warden_fixture *f, const struct signer *signer, struct 
     json_decref(out);
 }
 
-static void refused(struct warden_fixture *f, const struct signer *signer, struct spec spec,
-                    enum err code, const char *field, int line)
+static void expect_refused(struct warden_fixture *f, const struct signer *signer, struct spec spec,
+                           enum err code, const char *field, int line)
 {
     const uint64_t sequence = audit_sequence(f);
     const enum err err = submit(f, signer, spec, NULL);
@@ -110,7 +110,8 @@ static void refused(struct warden_fixture *f, const struct signer *signer, struc
                   err_wire(err), f->fault.field, f->fault.detail);
     ck_assert_uint_eq(audit_sequence(f), sequence);
 }
-#define REFUSED(signer, spec, code, field) refused(&f, (signer), (spec), (code), (field), __LINE__)
+#define REFUSED(signer, spec, code, field) \
+    expect_refused(&f, (signer), (spec), (code), (field), __LINE__)
 
 #define SIGNERS                                                            \
     FIXTURE(f);                                                            \
@@ -140,7 +141,7 @@ START_TEST(valid_registration)
     ck_assert_str_eq(text_at(record, "object"), "payments@1");
     ck_assert_str_eq(text_at(record, "detail"), "added as a draft, signed by ci, serial 7");
     const uint64_t sequence = audit_sequence(&f);
-    added(&f, &ci, spec, "unchanged");
+    expect_added(&f, &ci, spec, "unchanged");
     ck_assert_uint_eq(audit_sequence(&f), sequence);
     json_auto_t *list = admin_do(&f, "signer.list", NO_PARAMS);
     ck_assert_uint_eq(uint_at(list, "signers.0.last_serial"), 7);
@@ -156,24 +157,24 @@ START_TEST(wrong_serial)
     CLEANUP(signer_free) struct signer other = {0};
     signer_make(&other);
     signer_add(&f, &other, "payments,refunds");
-    added(&f, &ci, SPEC(7, "1", 1), "added");
+    expect_added(&f, &ci, SPEC(7, "1", 1), "added");
     REFUSED(&ci, SPEC(7, "2", 2), ERR_SERIAL, "serial");
     REFUSED(&ci, SPEC(6, "2", 2), ERR_SERIAL, "serial");
     REFUSED(&ci, SPEC(6, "1", 1), ERR_SERIAL, "serial"); /* the same build, an older number */
     struct spec longer = SPEC(7, "1", 1);
     longer.expires_ms++; /* nearly the same file */
     REFUSED(&ci, longer, ERR_SERIAL, "serial");
-    added(&f, &other, SPEC(1, "2", 2), "added");
-    added(&f, &ci, SPEC(8, "3", 3), "added");
+    expect_added(&f, &other, SPEC(1, "2", 2), "added");
+    expect_added(&f, &ci, SPEC(8, "3", 3), "added");
     REFUSED(&ci, SPEC(7, "1", 1), ERR_SERIAL, "serial"); /* not the last any more */
     fixture_close(&f);
     fixture_open(&f);
     REFUSED(&ci, SPEC(8, "4", 4), ERR_SERIAL, "serial");
-    added(&f, &ci, SPEC(8, "3", 3), "unchanged");
+    expect_added(&f, &ci, SPEC(8, "3", 3), "unchanged");
     /* What is there already uses the number up all the same. */
-    added(&f, &ci, SPEC(9, "3", 3), "unchanged");
+    expect_added(&f, &ci, SPEC(9, "3", 3), "unchanged");
     REFUSED(&ci, SPEC(9, "4", 4), ERR_SERIAL, "serial");
-    added(&f, &ci, SPEC(9007199254740991, "4", 4), "added");
+    expect_added(&f, &ci, SPEC(9007199254740991, "4", 4), "added");
     REFUSED(&ci, SPEC(9007199254740991, "5", 5), ERR_SERIAL, "serial");
 }
 END_TEST
@@ -195,7 +196,7 @@ START_TEST(wrong_authority)
     REFUSED(&ci, spec, ERR_REGISTRATION, "measurement.image");
     spec.image = "payment";
     REFUSED(&ci, spec, ERR_REGISTRATION, "measurement.image");
-    added(&f, &ci, SPEC(1, "1", 1), "added"); /* none of these used the number up */
+    expect_added(&f, &ci, SPEC(1, "1", 1), "added"); /* none of these used the number up */
     advance_ms((int64_t)DAY_MS);
     REFUSED(&ci, SPEC(1, "1", 1), ERR_REGISTRATION, "expires"); /* not even again */
 }
@@ -229,7 +230,7 @@ START_TEST(wrong_build)
     REFUSED(&ci, SPEC(1, "1", 1), ERR_EXISTS, "pcrs"); /* other values under the name */
     REFUSED(&ci, SPEC(1, "2", 3), ERR_EXISTS, "pcrs");
     ck_assert_ptr_null(strstr(f.fault.detail, "secretproject")); /* which is none of its images */
-    added(&f, &ci, SPEC(1, "1", 2), "unchanged"); /* active already, by somebody else */
+    expect_added(&f, &ci, SPEC(1, "1", 2), "unchanged"); /* active already, by somebody else */
 }
 END_TEST
 
@@ -273,7 +274,7 @@ START_TEST(valid_signer)
     ck_assert_str_eq(text_at(again, "result"), "unchanged");
     ADMIN_REFUSED(&f, ERR_EXISTS, "key", "signer.add",
                   ADD(p_text("images", "payments,refunds"), p_text("label", "runner")));
-    added(&f, &ci, SPEC(1, "1", 1), "added");
+    expect_added(&f, &ci, SPEC(1, "1", 1), "added");
     json_auto_t *removed = admin_do(&f, "signer.remove", PARAMS(p_uint("id", 1)));
     ck_assert_str_eq(text_at(removed, "result"), "removed");
     ck_assert_str_eq(text_at(removed, "signer.state"), "removed");

@@ -509,7 +509,6 @@ START_TEST(valid_description)
 {
     struct mkeif made;
     CLEANUP(buf_free) struct buf file = {0};
-    CLEANUP(buf_free) struct buf text = {0};
     CLEANUP(eif_description_free) struct eif_description found = {0};
     mkeif_defaults(&made, 1);
     made.section[2].content =

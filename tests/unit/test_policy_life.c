@@ -176,7 +176,9 @@ static void discard_one_of_three(uint64_t gone, bool debug)
     struct policy_measurement *m = &w.measurement;
     m->debug = debug;
     for (uint64_t id = 1; id <= 3; id++) {
-        w.pcrs = debug ? (struct pcr_set){0} : code_of_seed(1);
+        w.pcrs = code_of_seed(1);
+        if (debug)
+            w.pcrs = (struct pcr_set){0};
         set_pcr(&w.pcrs, 3, ones);
         w.pcrs.value[3][0] = (uint8_t)id;
         snprintf(m->version, sizeof m->version, "%u", (unsigned)id);

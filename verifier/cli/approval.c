@@ -49,7 +49,7 @@ static void say(const char *build, const char *state, uint64_t left_s)
     if (state != NULL)
         fprintf(stderr, "%s: %s; waiting for somebody to activate it, %llu min left", build, state,
                 (unsigned long long)(left_s + 59) / 60);
-    fflush(stderr);
+    (void)fflush(stderr);
 }
 
 static bool is_passing(enum err err)

@@ -19,15 +19,16 @@
 
 /* ---- the token itself ---- */
 
-/* `text` is the line of a token file. */
-static enum err make_token(struct secret **text, uint8_t hash[static SHA256_LEN])
+/* `out` is the line of a token file. */
+static enum err make_token(struct secret **out, uint8_t hash[static SHA256_LEN])
 {
     CLEANUP(secret_freep) struct secret *token = NULL;
     TRY(secret_new_random(TOKEN_LEN, &token));
     TRY(digest_sha256(secret_view(token), hash));
-    TRY(secret_new(2 * TOKEN_LEN + 1, text));
-    hex_encode(secret_view(token), (char *)secret_ptr(*text));
-    secret_ptr(*text)[2 * TOKEN_LEN] = '\n';
+    TRY(secret_new(2 * TOKEN_LEN + 1, out));
+    uint8_t *line = secret_ptr(*out);
+    hex_encode(secret_view(token), (char *)line);
+    line[2 * TOKEN_LEN] = '\n';
     return ERR_OK;
 }
 

@@ -137,7 +137,8 @@ enum err pcr_of_instance(const char *id, uint8_t out[static ATTDOC_PCR_LEN], str
 
 /* ---- PCR8: a signing certificate ---- */
 
-/* Nobody is asked for a passphrase. */
+/* Nobody is asked for a passphrase.
+ * NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's pem_password_cb */
 static int no_password(char *buf, int size, int writing, void *context)
 {
     (void)buf;
