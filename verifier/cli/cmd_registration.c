@@ -183,7 +183,7 @@ const struct cli_command cmd_registration_sign = {
 const struct cli_command cmd_registration_submit = {
     .name = "registration submit",
     .operands = "FILE",
-    .summary = "hand in a signed registration file: it becomes a draft",
+    .summary = "hand in a signed registration file, for a draft",
     .details = "Hands in a file and its signature by an enrolled key. It becomes a draft, for\n"
                "somebody to activate. The last file of a key again changes nothing.",
     .options = submit_options,
