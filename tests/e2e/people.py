@@ -165,7 +165,7 @@ class Wait(WithPeople):
         self.done("measurement", "revoke", "payments@1")
         out, error = self.ended(process, 1)
         self.assertEqual(out, "")
-        self.assertIn("vouchsafe: wrong_state: payments@1 is revoked: it was not approved", error)
+        self.assertIn("vouchsafe: wrong_state: state: payments@1 is revoked: it was not approved", error)
         self.refused("wrong_state", *self.add, says="revoked")
 
     def test_server_away(self):

@@ -285,7 +285,9 @@ START_TEST(wrong_last_token)
     gone.person_state = POLICY_REMOVED;
     fixture_token(&f, gone, token);
     ANN_STAYS;
-    fixture_token(&f, TOKEN_OF("ann", RIGHT_PEOPLE), token);
+    fixture_token(&f, TOKEN_OF("bob", RIGHT_PEOPLE), token); /* could give no other right */
+    ANN_STAYS;
+    fixture_token(&f, TOKEN_OF("ann", RIGHT_ALL), token);
     ADMIN_REFUSED(&f, ERR_WRONG_STATE, "name", "person.remove", PARAMS(p_text("name", "ann")));
     ck_ok(admin_try(&f, "token.revoke", PARAMS(p_uint("id", 1)), NULL));
     ck_ok(admin_as(&f, token_bytes(token), "token.list", NO_PARAMS, NULL));
@@ -296,7 +298,7 @@ START_TEST(valid_second_person)
 {
     FIXTURE(f);
     uint8_t token[WARDEN_TOKEN_LEN];
-    fixture_token(&f, TOKEN_OF("bob", RIGHT_PEOPLE), token);
+    fixture_token(&f, TOKEN_OF("bob", RIGHT_ALL), token);
     ck_ok(admin_try(&f, "person.remove", PARAMS(p_text("name", "ann")), NULL));
     ck_err(works(&f, f.token), ERR_UNAUTHENTICATED);
     ck_err(admin_as(&f, token_bytes(token), "person.remove", PARAMS(p_text("name", "bob")), NULL),

@@ -179,6 +179,17 @@ START_TEST(wrong_serial)
 }
 END_TEST
 
+/* What was taken back is not there because the file comes again. */
+START_TEST(wrong_discarded)
+{
+    SIGNERS;
+    expect_added(&f, &ci, SPEC(1, "1", 1), "added");
+    ck_ok(admin_try(&f, "measurement.discard",
+                    PARAMS(p_text("image", "payments"), p_text("version", "1")), NULL));
+    REFUSED(&ci, SPEC(1, "1", 1), ERR_WRONG_STATE, "state");
+}
+END_TEST
+
 START_TEST(wrong_authority)
 {
     SIGNERS;
@@ -314,5 +325,5 @@ START_TEST(wrong_signer)
 }
 END_TEST
 
-UNIT_MAIN("admin_registration", valid_registration, wrong_serial, wrong_authority, wrong_build,
-          wrong_signature, valid_signer, wrong_signer)
+UNIT_MAIN("admin_registration", valid_registration, wrong_serial, wrong_discarded, wrong_authority,
+          wrong_build, wrong_signature, valid_signer, wrong_signer)

@@ -59,13 +59,13 @@ static void released(struct warden_fixture *f)
     ck_ok(attempt_send(f, &a));
 }
 
-static void expect_refused(struct warden_fixture *f, const char *reason, int line)
+static void refused_with(struct warden_fixture *f, const char *reason, int line)
 {
     ATTEMPT(a);
     attempt_make(f, &a);
     expect_refused(f, &a, ERR_REFUSED, "", reason, line);
 }
-#define REFUSED_AS(f, reason) expect_refused((f), (reason), __LINE__)
+#define REFUSED_AS(f, reason) refused_with((f), (reason), __LINE__)
 
 /* --- What it stops --- */
 

@@ -74,7 +74,8 @@ static enum err look(const struct api *api, const json_t *build, const char *nam
     if (strcmp(state, "draft") == 0)
         return ERR_OK;
     if (strcmp(state, "active") != 0 && strcmp(state, "deprecated") != 0)
-        FAIL(fault, ERR_WRONG_STATE, "%s is %s: it was not approved", name, state);
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "state"), ERR_WRONG_STATE,
+             "%s is %s: it was not approved", name, state);
     *measurement = json_incref(m);
     return ERR_OK;
 }

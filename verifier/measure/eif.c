@@ -132,7 +132,8 @@ static enum err read_place(struct eif *eif, unsigned i, uint64_t *end, struct fa
              "begins at %" PRIu64 " by the header, its place is %" PRIu64
              ": sections follow each other without gap or overlap",
              section->offset, *end);
-    if (section->size > EIF_LEN_MAX - SECTION_HEAD_LEN - *end)
+    if (*end > EIF_LEN_MAX - SECTION_HEAD_LEN ||
+        section->size > EIF_LEN_MAX - SECTION_HEAD_LEN - *end)
         FAIL(at_section(eif, section, size_at, fault), ERR_EIF,
              "has %" PRIu64 " bytes by the header: the file would have more than 2^40",
              section->size);

@@ -98,14 +98,16 @@ static enum err prepare_person(struct admin_call *call, const struct policy *pol
     return put_person(&person, *id, change);
 }
 
-/* Whether somebody could still give tokens, without that token or that person (0: with all). */
+/* Whether somebody could still give every right, without that token or that person (0: with
+ * all).  Nobody gives a right that they do not hold: what the last one held is gone for good. */
 static bool people_remain(const struct policy *policy, uint64_t without_token,
                           uint64_t without_person)
 {
     for (uint64_t id = 1; id <= policy_token_count(policy); id++) {
         const struct policy_token *token = policy_token_get(policy, id);
         if (id != without_token && token->person_id != without_person &&
-            (token->rights & RIGHT_PEOPLE) != 0 && token->expires_ms == POLICY_NO_TIME &&
+            token->rights == RIGHT_ALL && token->images.len == 0 &&
+            token->expires_ms == POLICY_NO_TIME &&
             policy_token_life(policy, token, 0) == TOKEN_COUNTS)
             return true;
     }
@@ -124,8 +126,8 @@ static enum err prepare_person_remove(struct admin_call *call, const struct poli
         return ERR_OK;
     if (!people_remain(policy, 0, *id))
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "name"), ERR_WRONG_STATE,
-             "%s has the last token with the right people that does not expire: without it nobody "
-             "could give tokens any more",
+             "%s has the last token with every right that does not expire: without it nobody "
+             "could give some of them any more",
              name);
     person.state = POLICY_REMOVED;
     return put_person(&person, *id, change);
@@ -349,8 +351,8 @@ static enum err prepare_revoke(struct admin_call *call, const struct policy *pol
         return ERR_OK;
     if (!people_remain(policy, id, 0))
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "id"), ERR_WRONG_STATE,
-             "token %llu is the last with the right people that does not expire: without it nobody "
-             "could give tokens any more",
+             "token %llu is the last with every right that does not expire: without it nobody "
+             "could give some of them any more",
              (unsigned long long)id);
     struct policy_token revoked = *old; /* borrows old's buffers for the encoding only */
     revoked.state = POLICY_REMOVED;

@@ -166,7 +166,13 @@ static enum err prepare(struct admin_call *call, const struct policy *policy, st
     TRY(check_serial(call, key, s, &again));
     if (again) {
         *id = policy_find_measurement(policy, policy_find_image(policy, s->image), s->m.version);
-        return *id == 0 ? ERR_INTERNAL : ERR_OK;
+        const struct policy_measurement *m = policy_measurement_get(policy, *id);
+        if (m != NULL && m->state == MEASUREMENT_DISCARDED)
+            FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "state"), ERR_WRONG_STATE,
+                 "%s@%s was registered by this file and is discarded; a new build needs a new "
+                 "version",
+                 s->image, s->m.version);
+        return m == NULL ? ERR_INTERNAL : ERR_OK;
     }
     s->m.added_by = key->person_id;
     snprintf(s->inner.person, sizeof s->inner.person, "%s",
