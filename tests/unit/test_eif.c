@@ -235,6 +235,11 @@ START_TEST(long_size)
     make(&made, 1, &file);
     put(&file, MKEIF_SIZES_AT, 8, (UINT64_C(1) << 40) - 560);
     refused(bytes_of_buf(&file), ERR_EIF, "sections[1]", MKEIF_OFFSETS_AT + 8, "its place is");
+    /* In that place no section has room: its size must not bring the sum round again. */
+    put(&file, MKEIF_OFFSETS_AT + 8, 8, UINT64_C(1) << 40);
+    put(&file, MKEIF_SIZES_AT + 8, 8, UINT64_MAX - (UINT64_C(1) << 40) + 537);
+    refused(bytes_of_buf(&file), ERR_EIF, "sections[1]", MKEIF_SIZES_AT + 8,
+            "the file would have more than 2^40");
 }
 END_TEST
 

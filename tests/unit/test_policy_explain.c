@@ -166,6 +166,24 @@ START_TEST(many_candidates)
 }
 END_TEST
 
+/* A record keeps no chain: whether a certificate was revoked since, it does not say. */
+START_TEST(unknown_chain)
+{
+    CLEANUP(world_free) struct world w = {0};
+    struct policy_facts facts;
+    size_t check = 0;
+    world_begin(&w);
+    CLEANUP(verified_doc_freep) struct verified_doc *doc = world_document(&w);
+    policy_facts_of(doc, bytes_of("", 0), &facts);
+    while (policy_check_reason(check) != REASON_CERTIFICATE_REVOKED)
+        check++;
+    ck_assert(!policy_check_not_known(&facts, check));
+    facts.chain_len = 0;
+    ck_assert(policy_check_not_known(&facts, check));
+    ck_assert(!policy_check_not_known(&facts, check - 1)); /* the instance is on record */
+}
+END_TEST
+
 /* From a record that does not say: no match, and told from one that says something else. */
 START_TEST(unknown_application)
 {
@@ -318,6 +336,6 @@ START_TEST(nearest_debug)
 END_TEST
 
 UNIT_MAIN("policy_explain", valid_meanings, every_reason_has_a_sentence, every_reason_has_a_check,
-          valid_granted, secret_without_a_value, valid_candidates, many_candidates,
+          valid_granted, secret_without_a_value, valid_candidates, many_candidates, unknown_chain,
           unknown_application, most_equal_pcrs, equally_near, nearest_of_granted_images,
           nothing_near, nearest_debug)
