@@ -316,17 +316,39 @@ static void on_bundle_head(const struct ctx *x)
                       x->map->bundle_len);
 }
 
+/* The value of this part now ends at `end`.  True where only optional entries lie between
+ * the two and an indefinite map goes on, or ends: it lost them, and is whole. */
+static bool swallows_optional_entries(const struct ctx *x, size_t end)
+{
+    if (!x->map->indefinite)
+        return false;
+    for (size_t i = 0; i < x->map->count; i++) {
+        const struct part *part = &x->map->part[i];
+        if (part->at <= x->part->at || (part->kind != PART_KEY_HEAD && part->kind != PART_BREAK))
+            continue;
+        if (part->at == end)
+            return true;
+        if (part->at > end || !field_is_optional(part->field))
+            return false;
+    }
+    return false;
+}
+
 static void on_cert_head(const struct ctx *x)
 {
+    const bool leaf = x->part->field == FIELD_CERTIFICATE;
+    const size_t i = leaf ? x->map->bundle_len : x->part->index;
+    const bool last = leaf || i + 1 == x->map->bundle_len; /* no array expects more behind it */
     char field[32];
     struct item item;
-    subject_cert_field(x->map->bundle_len,
-                       x->part->field == FIELD_CERTIFICATE ? x->map->bundle_len : x->part->index,
-                       field);
+    subject_cert_field(x->map->bundle_len, i, field);
     if (payload_head_breaks(x, 2, field, &item))
         return;
     if (item.value < 1 || item.value > ATTDOC_CERT_MAX)
         wrong_here(x, field);
+    else if (last && swallows_optional_entries(x, item.end))
+        /* The entries are bytes behind the certificate's DER. */
+        expect_cert(x->e, i == 0 ? ERR_UNTRUSTED : ERR_CERT_MALFORMED, x->map->bundle_len, i);
     else
         shifted(x);
 }
