@@ -3,6 +3,7 @@
 #include "warden_fixture.h"
 
 #include "release_fixture.h"
+#include "verifier/warden/ledger_internal.h"
 
 /* Every table holds something: two builds (one revoked), two versions, two grants, a signer. */
 static void begin(struct warden_fixture *f)
@@ -189,6 +190,52 @@ START_TEST(wrong_head)
     TAMPERED("UPDATE policy_head SET row_count = row_count + 1", "policy_head");
     TAMPERED("UPDATE policy_head SET digest = zeroblob(32)", "policy_head");
     TAMPERED("UPDATE policy_head SET mac = zeroblob(32)", "policy_head");
+}
+END_TEST
+
+static void put_head(struct warden_fixture *f, const struct policy_head *head)
+{
+    char digest[2 * STORE_MAC_LEN + 1];
+    char mac[2 * STORE_MAC_LEN + 1];
+    char sql[256];
+    hex_encode(bytes_of(head->digest, sizeof head->digest), digest);
+    hex_encode(bytes_of(head->mac, sizeof head->mac), mac);
+    snprintf(sql, sizeof sql, "UPDATE policy_head SET digest = x'%s', mac = x'%s'", digest, mac);
+    db_run(f, sql);
+}
+
+/* A store that an earlier build wrote last: it opens, and the next change writes the head anew. */
+START_TEST(valid_first_form)
+{
+    CLEANUP(fixture_free) struct warden_fixture f = {.requests = 0};
+    begin(&f);
+    fixture_open(&f);
+    CLEANUP(buf_free) struct buf macs = {0};
+    CLEANUP(buf_free) struct buf message = {0};
+    struct ledger *l = f.warden->ledger;
+    struct policy_head head = {.revision = l->head.revision};
+    struct cbor_writer w;
+    for (unsigned t = 0; t < POLICY_TABLE_COUNT; t++)
+        ck_ok(buf_append(&macs, bytes_of_buf(&l->head.macs[t])));
+    ck_ok(digest_sha256(bytes_of_buf(&macs), head.digest));
+    cbor_writer_init(&w, &message);
+    cbor_writer_array(&w, 3);
+    cbor_writer_uint(&w, head.revision);
+    cbor_writer_uint(&w, macs.len / STORE_MAC_LEN);
+    cbor_writer_bytes(&w, bytes_of(head.digest, sizeof head.digest));
+    ck_ok(cbor_writer_finish(&w));
+    ck_ok(keyring_row_mac(l->keyring, bytes_of_buf(&message), head.mac));
+    fixture_close(&f);
+    put_head(&f, &head);
+    fixture_open(&f);
+    fixture_close(&f);
+    fixture_open(&f);
+    fixture_measurement(&f, "payments", "1.4.3", SEED + 2);
+    fixture_close(&f);
+    fixture_open(&f);
+    fixture_close(&f);
+    put_head(&f, &head); /* of another revision now */
+    expect_closed(&f, ERR_STORE_TAMPERED, "policy_head", __LINE__);
 }
 END_TEST
 
@@ -383,5 +430,6 @@ END_TEST
 
 UNIT_MAIN("ledger", valid_untouched, wrong_settings, wrong_people, wrong_builds, wrong_secrets,
           wrong_own_keys, wrong_revocations, wrong_macs, wrong_places, wrong_hole, wrong_head,
-          wrong_audit_end, wrong_older_row, wrong_older_head, wrong_older_policy, wrong_older_log,
-          valid_whole_file_back, wrong_identity, wrong_master, wrong_other_store, wrong_planted_wal)
+          valid_first_form, wrong_audit_end, wrong_older_row, wrong_older_head, wrong_older_policy,
+          wrong_older_log, valid_whole_file_back, wrong_identity, wrong_master, wrong_other_store,
+          wrong_planted_wal)

@@ -23,6 +23,37 @@ static enum err put(struct ledger_head *head, enum policy_table table, uint64_t 
     return ledger_head_put(head, table, id, mac, undo);
 }
 
+/* Row n of the table gets a MAC of its own, until there are `rows`. */
+static void fill(struct ledger_head *head, enum policy_table table, uint64_t rows)
+{
+    for (uint64_t id = head->macs[table].len / STORE_MAC_LEN + 1; id <= rows; id++) {
+        uint8_t mac[STORE_MAC_LEN] = {(uint8_t)table, (uint8_t)(id >> 8), (uint8_t)id};
+        ck_ok(ledger_head_put(head, table, id, mac, NULL));
+    }
+}
+
+/* The same MACs in a head that has hashed nothing yet. */
+static void copy_unhashed(const struct ledger_head *head, struct ledger_head *out)
+{
+    for (unsigned t = 0; t < POLICY_TABLE_COUNT; t++) {
+        for (size_t at = 0; at < head->macs[t].len; at += STORE_MAC_LEN)
+            ck_ok(ledger_head_put(out, (enum policy_table)t, at / STORE_MAC_LEN + 1,
+                                  head->macs[t].ptr + at, NULL));
+    }
+}
+
+/* What was hashed bit by bit is what is hashed at once. */
+static void demand_fresh(struct ledger_head *head, const struct keyring *keyring)
+{
+    CLEANUP(ledger_head_free) struct ledger_head unhashed = {0};
+    struct policy_head kept;
+    struct policy_head expected;
+    copy_unhashed(head, &unhashed);
+    ck_ok(ledger_head_make(head, keyring, 1, &kept));
+    ck_ok(ledger_head_make(&unhashed, keyring, 1, &expected));
+    ck_assert(ledger_head_equal(&kept, &expected));
+}
+
 static void demand(const struct ledger_head *head, enum policy_table table, const char *fills)
 {
     const struct buf *macs = &head->macs[table];
@@ -148,6 +179,161 @@ START_TEST(valid_make)
 }
 END_TEST
 
+#define LAST_ROWS (LEDGER_CHUNK_ROWS + 2) /* of two chunks */
+
+/* The digest as PROTOCOL section 7 has it, put together by hand: two tables, three chunks. */
+START_TEST(valid_digest)
+{
+    CLEANUP(keyring_freep) struct keyring *keyring = test_keyring(7);
+    CLEANUP(ledger_head_free) struct ledger_head head = {0};
+    CLEANUP(buf_free) struct buf message = {0};
+    struct policy_head made;
+    uint8_t digest[SHA256_LEN];
+    fill(&head, POLICY_IMAGE, LAST_ROWS);
+    fill(&head, POLICY_OWN_KEY, 1);
+    const struct bytes image = bytes_of_buf(&head.macs[POLICY_IMAGE]);
+    ck_ok(buf_append(&message, bytes_of("\x83\x65image\x19\x01\x02\x58\x40", 12)));
+    ck_ok(digest_sha256(bytes_of(image.ptr, 256 * 32), digest));
+    ck_ok(buf_append(&message, bytes_of(digest, sizeof digest)));
+    ck_ok(digest_sha256(bytes_of(image.ptr + 256 * 32, 2 * 32), digest));
+    ck_ok(buf_append(&message, bytes_of(digest, sizeof digest)));
+    ck_ok(buf_append(&message, bytes_of("\x83\x67own_key\x01\x58\x20", 12)));
+    ck_ok(digest_sha256(bytes_of_buf(&head.macs[POLICY_OWN_KEY]), digest));
+    ck_ok(buf_append(&message, bytes_of(digest, sizeof digest)));
+    ck_ok(digest_sha256(bytes_of_buf(&message), digest));
+    ck_ok(ledger_head_make(&head, keyring, 1, &made));
+    ck_assert(ledger_mac_equal(made.digest, digest));
+    ck_assert_uint_eq(made.row_count, LAST_ROWS + 1);
+}
+END_TEST
+
+/* Every way in which a change touches a chunk: in the first, in the last, a row that begins
+ * one, several at once; and all of it undone. */
+START_TEST(valid_rehash)
+{
+    CLEANUP(keyring_freep) struct keyring *keyring = test_keyring(7);
+    CLEANUP(ledger_head_free) struct ledger_head head = {0};
+    static const uint64_t last[] = {1, LEDGER_CHUNK_ROWS - 1, LEDGER_CHUNK_ROWS,
+                                    LEDGER_CHUNK_ROWS + 1, 2 * LEDGER_CHUNK_ROWS};
+    struct policy_head before;
+    struct policy_head after;
+    for (size_t i = 0; i < ARRAY_LEN(last); i++) {
+        struct ledger_head_undo undo = {0};
+        fill(&head, POLICY_MEASUREMENT, last[i]);
+        demand_fresh(&head, keyring);
+        ck_ok(ledger_head_make(&head, keyring, 1, &before));
+        ck_ok(put(&head, POLICY_MEASUREMENT, 1, 'a', &undo));
+        ck_ok(put(&head, POLICY_MEASUREMENT, last[i], 'b', &undo));
+        demand_fresh(&head, keyring);
+        ck_ok(put(&head, POLICY_MEASUREMENT, last[i] + 1, 'c', &undo));
+        ck_ok(put(&head, POLICY_MEASUREMENT, last[i] + 2, 'd', &undo));
+        demand_fresh(&head, keyring);
+        ck_ok(ledger_head_make(&head, keyring, 1, &after));
+        ck_assert(!ledger_mac_equal(before.digest, after.digest));
+        ledger_head_undo(&head, &undo);
+        demand_fresh(&head, keyring);
+        ck_ok(ledger_head_make(&head, keyring, 1, &after));
+        ck_assert(ledger_head_equal(&before, &after));
+    }
+}
+END_TEST
+
+/* Two chunks of one table, one of the next: moved, swapped, dropped, doubled, cut elsewhere. */
+START_TEST(wrong_chunks)
+{
+    CLEANUP(keyring_freep) struct keyring *keyring = test_keyring(7);
+    CLEANUP(ledger_head_free) struct ledger_head head = {0};
+    const size_t chunk = (size_t)LEDGER_CHUNK_ROWS * STORE_MAC_LEN;
+    struct policy_head stored;
+    bool holds;
+    fill(&head, POLICY_IMAGE, 2 * LEDGER_CHUNK_ROWS);
+    fill(&head, POLICY_MEASUREMENT, LEDGER_CHUNK_ROWS);
+    ck_ok(ledger_head_make(&head, keyring, 3, &stored));
+    for (unsigned attack = 0; attack < 7; attack++) {
+        CLEANUP(ledger_head_free) struct ledger_head other = {0};
+        copy_unhashed(&head, &other);
+        struct buf *images = &other.macs[POLICY_IMAGE];
+        struct buf *builds = &other.macs[POLICY_MEASUREMENT];
+        switch (attack) {
+        case 0: /* nothing */
+            break;
+        case 1: { /* the second chunk is the next table's first: the same chunks in order */
+            CLEANUP(buf_free) struct buf moved = {0};
+            ck_ok(buf_append(&moved, bytes_of(images->ptr + chunk, chunk)));
+            ck_ok(buf_append(&moved, bytes_of_buf(builds)));
+            images->len = chunk;
+            builds->len = 0;
+            for (size_t at = 0; at < moved.len; at += STORE_MAC_LEN)
+                ck_ok(ledger_head_put(&other, POLICY_MEASUREMENT, at / STORE_MAC_LEN + 1,
+                                      moved.ptr + at, NULL));
+            break;
+        }
+        case 2: { /* all in another table */
+            CLEANUP(buf_free) struct buf moved = {0};
+            ck_ok(buf_append(&moved, bytes_of_buf(builds)));
+            builds->len = 0;
+            for (size_t at = 0; at < moved.len; at += STORE_MAC_LEN)
+                ck_ok(ledger_head_put(&other, POLICY_SECRET, at / STORE_MAC_LEN + 1, moved.ptr + at,
+                                      NULL));
+            break;
+        }
+        case 3: /* the first chunk in place of the second */
+            memcpy(images->ptr + chunk, images->ptr, chunk);
+            break;
+        case 4: /* the last chunk is gone */
+            images->len = chunk;
+            break;
+        case 5: /* the last row is gone */
+            builds->len -= STORE_MAC_LEN;
+            break;
+        default: /* a row is there twice */
+            ck_ok(ledger_head_put(&other, POLICY_MEASUREMENT, LEDGER_CHUNK_ROWS + 1,
+                                  builds->ptr + builds->len - STORE_MAC_LEN, NULL));
+        }
+        ck_ok(ledger_head_check(&other, keyring, &stored, &holds));
+        ck_assert_msg(holds == (attack == 0), "attack %u", attack);
+    }
+}
+END_TEST
+
+/* The form of the first builds holds as well, made here as they made it; neither form's digest
+ * is taken for the other's. */
+START_TEST(valid_first_form)
+{
+    CLEANUP(keyring_freep) struct keyring *keyring = test_keyring(7);
+    CLEANUP(ledger_head_free) struct ledger_head head = {0};
+    CLEANUP(buf_free) struct buf macs = {0};
+    CLEANUP(buf_free) struct buf message = {0};
+    struct policy_head stored = {.revision = 9, .row_count = LAST_ROWS + 1};
+    struct policy_head made;
+    bool holds;
+    fill(&head, POLICY_SETTING, 1);
+    fill(&head, POLICY_IMAGE, LAST_ROWS);
+    ck_ok(buf_append(&macs, bytes_of_buf(&head.macs[POLICY_SETTING])));
+    ck_ok(buf_append(&macs, bytes_of_buf(&head.macs[POLICY_IMAGE])));
+    ck_ok(digest_sha256(bytes_of_buf(&macs), stored.digest));
+    ck_ok(buf_append(&message, bytes_of("\x83\x09\x19\x01\x03\x58\x20", 7)));
+    ck_ok(buf_append(&message, bytes_of(stored.digest, sizeof stored.digest)));
+    ck_ok(keyring_row_mac(keyring, bytes_of_buf(&message), stored.mac));
+    ck_ok(ledger_head_check(&head, keyring, &stored, &holds));
+    ck_assert(holds);
+    ck_ok(ledger_head_make(&head, keyring, 9, &made));
+    ck_assert(!ledger_mac_equal(stored.mac, made.mac));
+    ck_ok(ledger_head_check(&head, keyring, &made, &holds));
+    ck_assert(holds);
+    memcpy(made.digest, stored.digest, sizeof made.digest); /* half of each */
+    ck_ok(ledger_head_check(&head, keyring, &made, &holds));
+    ck_assert(!holds);
+    stored.revision = 8;
+    ck_ok(ledger_head_check(&head, keyring, &stored, &holds));
+    ck_assert(!holds);
+    stored.revision = 9;
+    ck_ok(put(&head, POLICY_IMAGE, 1, 'x', NULL));
+    ck_ok(ledger_head_check(&head, keyring, &stored, &holds));
+    ck_assert(!holds);
+}
+END_TEST
+
 START_TEST(wrong_equal)
 {
     CLEANUP(keyring_freep) struct keyring *keyring = test_keyring(7);
@@ -213,4 +399,5 @@ START_TEST(valid_tables)
 END_TEST
 
 UNIT_MAIN("ledger_head", valid_put, wrong_id, valid_undo, long_undo, long_change, valid_make,
-          wrong_equal, wrong_row_mac, valid_tables)
+          valid_digest, valid_rehash, wrong_chunks, valid_first_form, wrong_equal, wrong_row_mac,
+          valid_tables)

@@ -121,13 +121,13 @@ static enum err load_audit(struct ledger *l, struct fault *fault)
 static enum err load_policy(struct ledger *l, struct fault *fault)
 {
     struct policy_head stored;
-    struct policy_head expected;
+    bool holds;
     struct load_context context = {.ledger = l, .fault = fault};
 
     TRY(policy_new(&l->policy));
     TRY(l->ops->scan_policy(l->store, &stored, load_row, &context, fault));
-    TRY(ledger_head_make(&l->head, l->keyring, stored.revision, &expected));
-    if (!ledger_head_equal(&stored, &expected))
+    TRY(ledger_head_check(&l->head, l->keyring, &stored, &holds));
+    if (!holds)
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "policy_head"), ERR_STORE_TAMPERED,
              "the policy as a whole is not the one this server wrote last: rows were removed, "
              "added or put back to an older state");
