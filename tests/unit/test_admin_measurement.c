@@ -428,6 +428,8 @@ START_TEST(valid_discard)
     ck_assert_ptr_nonnull(strstr(f.fault.detail, "only a draft"));
     json_auto_t *all = admin_do(&f, "measurement.list", NO_PARAMS);
     ck_assert_uint_eq(json_array_size(json_at(all, "measurements")), 1);
+    json_auto_t *of = admin_do(&f, "measurement.list", PARAMS(p_text("image", "payments")));
+    ck_assert(json_equal(of, all));
     json_auto_t *gone = admin_do(&f, "measurement.list", PARAMS(p_text("state", "discarded")));
     ck_assert_str_eq(text_at(gone, "measurements.0.version"), "1");
     json_auto_t *images = admin_do(&f, "image.list", NO_PARAMS);

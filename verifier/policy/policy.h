@@ -121,6 +121,7 @@ enum measurement_state {
     MEASUREMENT_REVOKED = 4,    /* final; denies whatever else matches */
     MEASUREMENT_DISCARDED = 5,  /* final; a draft taken back: neither matches nor denies */
 };
+#define MEASUREMENT_STATE_LAST MEASUREMENT_DISCARDED
 const char *measurement_state_name(enum measurement_state state);
 
 struct policy_measurement {
@@ -279,6 +280,13 @@ uint64_t policy_find_measurement(const struct policy *policy, uint64_t image_id,
 uint64_t policy_find_same_values(const struct policy *policy, const struct policy_measurement *m);
 uint64_t policy_find_secret_version(const struct policy *policy, uint64_t secret_id,
                                     uint32_t version);
+/* The first measurement of an image, in whatever state, with an id above `after`; 0 where there
+ * is none.  At once where `after` is 0 or one of the image, else as long as it takes to come
+ * there. */
+uint64_t policy_next_build(const struct policy *policy, uint64_t image_id, uint64_t after);
+/* How many measurements of the image are in that state.  At once. */
+uint64_t policy_count_builds(const struct policy *policy, uint64_t image_id,
+                             enum measurement_state state);
 /* The newest active row of a kind of own key. */
 uint64_t policy_find_own_key(const struct policy *policy, enum own_key_kind kind);
 

@@ -131,7 +131,7 @@ static const struct column measurement_columns[] = {
     UINT(measurement, debug, 0, 1),
     BUF(measurement, pcrs, row_buf, 1, PCRS_MAX),
     FIXED(measurement, root),
-    UINT(measurement, state, MEASUREMENT_DRAFT, MEASUREMENT_DISCARDED),
+    UINT(measurement, state, MEASUREMENT_DRAFT, MEASUREMENT_STATE_LAST),
     OPTIONAL_UINT(measurement, not_before_ms),
     OPTIONAL_UINT(measurement, not_after_ms),
     {.form = &labels_form,

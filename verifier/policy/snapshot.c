@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "code_index.h"
+#include "image_index.h"
 
 /* Trees are libc's (tsearch: balanced in glibc and musl).  Their nodes point at rows, rows
  * stand still, and what a row is found by never changes: so replacing a row adds to no tree and
@@ -20,13 +21,14 @@ struct table_rules {
     enum err (*parse)(struct bytes columns, void *row);
     void (*release)(void *row);
     compare_fn *index[INDEXES_MAX]; /* each a unique key; NULL where there is none */
-    /* Whether the row is in the chains and in all indexes but the first; NULL: always.  One
-     * that has left never comes back (`same`). */
+    /* Whether the row is in all indexes but the first; NULL: always.  One that has left never
+     * comes back (`same`). */
     bool (*counts)(const void *row);
     bool (*refers)(const struct policy *policy, const void *row); /* to what exists */
     bool (*same)(const void *old_row, const void *new_row);       /* what else never changes */
     enum err (*link)(struct policy *policy, uint64_t id);         /* into the chains */
-    void (*unlink)(struct policy *policy, uint64_t id);           /* and out of them */
+    /* After a row was replaced: for what depends on a value that may change. */
+    void (*moved)(struct policy *policy, uint64_t id, const void *old_row, const void *new_row);
 };
 
 struct slot {
@@ -51,6 +53,7 @@ enum table_name { POLICY_TABLES(X) TABLE_COUNT };
 struct policy {
     struct table table[TABLE_COUNT];
     struct code_index codes;
+    struct image_index images;
 };
 
 static struct slot *slot_of(const void *row)
@@ -266,14 +269,29 @@ static enum err link_grant(struct policy *policy, uint64_t id)
     return ERR_OK;
 }
 
-static enum err link_measurement(struct policy *policy, uint64_t id)
+static enum err link_image(struct policy *policy, uint64_t id)
 {
-    return code_index_add(&policy->codes, id, policy_measurement_get(policy, id));
+    (void)id;
+    return image_index_add(&policy->images);
 }
 
-static void unlink_measurement(struct policy *policy, uint64_t id)
+/* An image has all its builds, the discarded ones too; a code has those that count. */
+static enum err link_measurement(struct policy *policy, uint64_t id)
 {
-    code_index_remove(&policy->codes, id, policy_measurement_get(policy, id));
+    const struct policy_measurement *m = policy_measurement_get(policy, id);
+    TRY(image_index_make_room(&policy->images));
+    if (measurement_counts(m))
+        TRY(code_index_add(&policy->codes, id, m));
+    image_index_build(&policy->images, m);
+    return ERR_OK;
+}
+
+static void measurement_moved(struct policy *policy, uint64_t id, const void *old_row,
+                              const void *new_row)
+{
+    if (measurement_counts(old_row) && !measurement_counts(new_row))
+        code_index_remove(&policy->codes, id, old_row);
+    image_index_move(&policy->images, old_row, new_row);
 }
 
 /* --- The tables --- */
@@ -297,11 +315,11 @@ static const struct table_rules rules[TABLE_COUNT] = {
     [TABLE_person] = {RULES(person), .index = {by_person_name}, .same = person_same},
     [TABLE_token] = {RULES(token), .index = {by_token_hash}, .refers = token_refers,
                      .same = token_same},
-    [TABLE_image] = {RULES(image), .index = {by_image_name}},
+    [TABLE_image] = {RULES(image), .index = {by_image_name}, .link = link_image},
     [TABLE_measurement] = {RULES(measurement), .index = {by_build, by_values},
                            .counts = measurement_counts, .refers = measurement_refers,
                            .same = measurement_same, .link = link_measurement,
-                           .unlink = unlink_measurement},
+                           .moved = measurement_moved},
     [TABLE_secret] = {RULES(secret), .index = {by_secret_name}, .same = secret_same},
     [TABLE_secret_version] = {RULES(secret_version), .index = {by_secret_version},
                               .refers = secret_version_refers, .same = secret_version_same},
@@ -363,8 +381,7 @@ static enum err insert(struct policy *policy, struct table *t, struct slot **slo
     TRY(index_row(t, *slot, &indexed));
     t->slot[t->count++] = *slot;
     const struct table_rules *r = (*slot)->rules;
-    const bool linked = r->link != NULL && counts(r, (*slot)->row);
-    const enum err err = linked ? r->link(policy, (*slot)->id) : ERR_OK;
+    const enum err err = r->link != NULL ? r->link(policy, (*slot)->id) : ERR_OK;
     if (err != ERR_OK) {
         t->count--;
         unindex(t, *slot, 0, indexed);
@@ -372,15 +389,6 @@ static enum err insert(struct policy *policy, struct table *t, struct slot **slo
     }
     *slot = NULL;
     return ERR_OK;
-}
-
-/* It keeps its place and its first index alone.  Before the contents change: the old row is what
- * the trees and chains hold. */
-static void withdraw(struct policy *policy, struct table *t, const struct slot *old)
-{
-    unindex(t, old, 1, INDEXES_MAX);
-    if (old->rules->unlink != NULL)
-        old->rules->unlink(policy, old->id);
 }
 
 /* The contents change places: the old one leaves with the new slot. */
@@ -393,13 +401,16 @@ static enum err replace(struct policy *policy, struct table *t, struct slot *old
     }
     if (r->same != NULL && !r->same(old->row, slot->row))
         return ERR_STORE_TAMPERED;
+    /* Before the contents change: the old row is what the trees hold. */
     if (counts(r, old->row) && !counts(r, slot->row))
-        withdraw(policy, t, old);
+        unindex(t, old, 1, INDEXES_MAX);
     for (size_t i = 0; i < r->row_size; i++) {
         const unsigned char byte = old->row[i];
         old->row[i] = slot->row[i];
         slot->row[i] = byte;
     }
+    if (r->moved != NULL)
+        r->moved(policy, old->id, slot->row, old->row);
     return ERR_OK;
 }
 
@@ -468,6 +479,7 @@ void policy_free(struct policy *policy)
             slot_free(t->slot[i]);
         free(t->slot);
     }
+    image_index_free(&policy->images);
     free(policy);
 }
 
@@ -536,6 +548,27 @@ uint64_t policy_find_secret_version(const struct policy *policy, uint64_t secret
 {
     const struct policy_secret_version probe = {.secret_id = secret_id, .version = version};
     return find(policy, TABLE_secret_version, 0, &probe);
+}
+
+uint64_t policy_next_build(const struct policy *policy, uint64_t image_id, uint64_t after)
+{
+    const struct policy_measurement *m = policy_measurement_get(policy, after);
+    if (policy_image_get(policy, image_id) == NULL)
+        return 0;
+    if (m != NULL && m->image_id == image_id)
+        return image_index_next(&policy->images, after);
+    uint64_t id = image_index_of(&policy->images, image_id)->first;
+    while (id != 0 && id <= after)
+        id = image_index_next(&policy->images, id);
+    return id;
+}
+
+uint64_t policy_count_builds(const struct policy *policy, uint64_t image_id,
+                             enum measurement_state state)
+{
+    return policy_image_get(policy, image_id) == NULL
+               ? 0
+               : image_index_of(&policy->images, image_id)->in[state];
 }
 
 /* From the newest one down, and rotations are rare. */

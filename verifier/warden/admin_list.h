@@ -7,6 +7,9 @@
 #define ADMIN_LIMIT_DEFAULT 100
 #define ADMIN_LIMIT_MAX     1000
 
+/* Looked at in one call, wanted or not: where few of many are, a page may be short. */
+#define ADMIN_LOOK_MAX 10000
+
 typedef bool admin_wanted_fn(const struct policy *policy, uint64_t id, const void *context);
 typedef enum err admin_show_fn(const struct policy *policy, uint64_t id, const void *context,
                                json_t *object);
@@ -14,8 +17,25 @@ typedef enum err admin_show_fn(const struct policy *policy, uint64_t id, const v
 /* The parameters `after` (0 where absent) and `limit`. */
 MUST_CHECK enum err admin_page(struct admin_call *call, uint64_t *after, uint64_t *limit);
 
-/* Sets `member` to the wanted rows after parameter `after`, at most `limit` of them,
- * and `next` where there are more.  `wanted` may be NULL: all.  Under ledger_read. */
+/* The row to look at after row `after`; 0 at the end. */
+typedef uint64_t admin_next_fn(const struct policy *policy, uint64_t after, const void *context);
+
+struct admin_rows {
+    const char *member;      /* of the answer */
+    uint64_t count;          /* of the table's rows */
+    admin_next_fn *next;     /* NULL: one row after the other */
+    admin_wanted_fn *wanted; /* NULL: all */
+    admin_show_fn *show;
+    const void *context; /* of all three */
+};
+
+/* Sets `member` to the wanted rows after parameter `after`, at most `limit` of them and of
+ * ADMIN_LOOK_MAX that were looked at, and `next` where there may be more.  Between ledger_read
+ * and ledger_done: it pauses now and then, so that a page holds up neither change nor release. */
+MUST_CHECK enum err admin_list_rows(struct admin_call *call, const struct policy *policy,
+                                    const struct admin_rows *rows, json_t *out);
+
+/* The same, one row after the other. */
 MUST_CHECK enum err admin_list(struct admin_call *call, const struct policy *policy,
                                const char *member, uint64_t count, admin_wanted_fn *wanted,
                                admin_show_fn *show, const void *context, json_t *out);

@@ -407,8 +407,6 @@ static bool measurement_wanted(const struct policy *policy, uint64_t id, const v
 {
     const struct measurement_filter *filter = context;
     const struct policy_measurement *m = policy_measurement_get(policy, id);
-    if (filter->image_id != 0 && filter->image_id != m->image_id)
-        return false;
     if (filter->unused_since_ms != 0 && !is_unused(filter, id, m))
         return false;
     if (filter->state[0] == '\0') /* what was taken back is shown to those who ask for it */
@@ -426,6 +424,12 @@ static enum err show_row(const struct policy *policy, uint64_t id, const void *c
     return use->last_ms == 0 ? ERR_OK : admin_set(object, "last_seen", admin_time(use->last_ms));
 }
 
+static uint64_t next_of_image(const struct policy *policy, uint64_t after, const void *context)
+{
+    const struct measurement_filter *filter = context;
+    return policy_next_build(policy, filter->image_id, after);
+}
+
 enum err admin_measurement_list(struct admin_call *call, json_t *out)
 {
     struct use_view use = {.call = call};
@@ -440,55 +444,42 @@ enum err admin_measurement_list(struct admin_call *call, json_t *out)
     TRY(admin_read_time(call, "unused_since", &filter.unused_since_ms));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
     filter.image_id = image[0] == '\0' ? 0 : policy_find_image(policy, image);
+    const struct admin_rows rows = {.member = "measurements",
+                                    .count = policy_measurement_count(policy),
+                                    .next = filter.image_id == 0 ? NULL : next_of_image,
+                                    .wanted = measurement_wanted,
+                                    .show = show_row,
+                                    .context = &filter};
     enum err err;
     if (image[0] != '\0' && filter.image_id == 0)
         err = fault_set(fault_at(call->fault, FAULT_NO_OFFSET, "image"), ERR_NOT_FOUND,
                         "there is no image %s", image);
     else
-        err = admin_list(call, policy, "measurements", policy_measurement_count(policy),
-                         measurement_wanted, show_row, &filter, out);
+        err = admin_list_rows(call, policy, &rows, out);
     ledger_done(call->warden->ledger);
     return err;
 }
-
-/* How many measurements of an image are in which state; image n stands at n - 1. */
-struct image_states {
-    uint64_t in[MEASUREMENT_DISCARDED + 1];
-};
 
 static enum err show_image(const struct policy *policy, uint64_t id, const void *context,
                            json_t *object)
 {
     const struct policy_image *image = policy_image_get(policy, id);
-    const struct image_states *count = (const struct image_states *)context + (id - 1);
     json_t *states = json_object();
+    (void)context;
     TRY(admin_set(object, "measurements", states));
-    for (unsigned s = MEASUREMENT_DRAFT; s <= MEASUREMENT_DISCARDED; s++)
-        TRY(admin_set(states, measurement_state_name(s), json_integer((json_int_t)count->in[s])));
+    for (enum measurement_state s = MEASUREMENT_DRAFT; s <= MEASUREMENT_STATE_LAST; s++)
+        TRY(admin_set(states, measurement_state_name(s),
+                      json_integer((json_int_t)policy_count_builds(policy, id, s))));
     TRY(admin_set(object, "image", json_string(image->name)));
     return admin_set(object, "created", admin_time(image->created_ms));
-}
-
-static enum err list_images(struct admin_call *call, const struct policy *policy, json_t *out)
-{
-    const uint64_t images = policy_image_count(policy);
-    struct image_states *states = calloc(images + 1, sizeof *states);
-    if (states == NULL)
-        return ERR_NO_MEMORY;
-    for (uint64_t id = 1; id <= policy_measurement_count(policy); id++) {
-        const struct policy_measurement *m = policy_measurement_get(policy, id);
-        states[m->image_id - 1].in[m->state]++;
-    }
-    const enum err err = admin_list(call, policy, "images", images, NULL, show_image, states, out);
-    free(states);
-    return err;
 }
 
 enum err admin_image_list(struct admin_call *call, json_t *out)
 {
     uint64_t revision;
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = list_images(call, policy, out);
+    const enum err err =
+        admin_list(call, policy, "images", policy_image_count(policy), NULL, show_image, NULL, out);
     ledger_done(call->warden->ledger);
     return err;
 }
