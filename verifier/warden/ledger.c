@@ -26,14 +26,14 @@ void ledger_pause(struct ledger *l)
 
 const struct policy *ledger_begin(struct ledger *l, uint64_t *revision)
 {
-    pthread_mutex_lock(&l->writing);
+    pthread_mutex_lock(&l->changing);
     *revision = l->head.revision;
     return l->policy;
 }
 
 void ledger_abandon(struct ledger *l)
 {
-    pthread_mutex_unlock(&l->writing);
+    pthread_mutex_unlock(&l->changing);
 }
 
 void ledger_change_free(struct ledger_change *change)
@@ -117,39 +117,65 @@ static enum err mac_rows(const struct keyring *keyring, struct ledger_head *head
     return ERR_OK;
 }
 
-static enum err commit_rows(struct ledger *l, const struct ledger_change *change,
-                            const struct chained *record, struct ledger_head_undo *undo,
-                            struct fault *fault)
-{
+/* What is written of a change besides its record: made before its turn. */
+struct prepared {
     struct policy_row rows[LEDGER_CHANGE_ROWS];
     struct policy_head head;
-    const uint64_t revision = l->head.revision + 1;
+    struct ledger_head_undo undo;
+};
 
-    TRY(mac_rows(l->keyring, &l->head, change, revision, rows, undo));
-    TRY(ledger_head_make(&l->head, l->keyring, revision, &head));
+static enum err prepare(struct ledger *l, const struct ledger_change *change, struct prepared *out)
+{
+    const uint64_t revision = l->head.revision + 1;
+    TRY(mac_rows(l->keyring, &l->head, change, revision, out->rows, &out->undo));
+    return ledger_head_make(&l->head, l->keyring, revision, &out->head);
+}
+
+static enum err write_rows(struct ledger *l, const struct ledger_change *change,
+                           const struct prepared *prepared, const struct audit_entry *record,
+                           struct fault *fault)
+{
     const struct store_change stored = {
         .expected_revision = l->head.revision,
         .row_count = change->count,
-        .row = rows,
+        .row = prepared->rows,
         .sealed_count = change->sealed_count,
         .sealed = &change->sealed,
         .erased_count = change->erased_count,
         .erased = change->erased,
         .activated_id = change->activated_id,
-        .head = &head,
-        .audit = &record->entry,
+        .head = &prepared->head,
+        .audit = record,
     };
     return l->ops->commit_change(l->store, &stored, fault);
 }
 
 /* Behind the database it does no harm, so a failure costs no change: it is told. */
-static void move_anchor(struct ledger *l)
+static void move_anchor(struct ledger *l, const struct anchor *now)
+{
+    struct fault fault = FAULT_NONE;
+    if (l->anchor_path == NULL)
+        return;
+    pthread_mutex_lock(&l->anchoring);
+    if (now->sequence > l->anchored) { /* else a later turn was faster */
+        if (anchor_write(l->anchor_path, now, &fault) == ERR_OK)
+            l->anchored = now->sequence;
+        else
+            log_fault(LOG_LEVEL_ERROR, "anchor.failed", &fault, "revision=%llu",
+                      (unsigned long long)now->revision);
+    }
+    pthread_mutex_unlock(&l->anchoring);
+}
+
+/* The file waits for the disk as well: nobody else waits for it. */
+static void end_turn(struct ledger *l)
 {
     const struct anchor now = ledger_anchor(l);
-    struct fault fault = FAULT_NONE;
-    if (l->anchor_path != NULL && anchor_write(l->anchor_path, &now, &fault) != ERR_OK)
-        log_fault(LOG_LEVEL_ERROR, "anchor.failed", &fault, "revision=%llu",
-                  (unsigned long long)now.revision);
+    const bool due = l->anchor_due;
+    l->anchor_due = false;
+    turn_end(&l->writing);
+    if (due)
+        move_anchor(l, &now);
 }
 
 /* After the store has it: the policy in memory follows, or nothing goes on. */
@@ -167,27 +193,21 @@ static enum err apply_rows(struct ledger *l, const struct ledger_change *change,
     return err == ERR_OK ? ERR_OK : refuse_if_broken(l, fault);
 }
 
-static enum err commit_change_locked(struct ledger *l, const struct ledger_change *change,
-                                     const struct audit_event *event, struct fault *fault)
+static enum err commit_record(struct ledger *l, const struct chained *record, struct fault *fault)
 {
-    CLEANUP(chained_free) struct chained record = {0};
-    TRY(refuse_if_broken(l, fault));
-    TRY(chain_event(l->keyring, event, l->sequence, l->hash, &record));
-    if (change->count == 0) {
-        TRY(l->ops->append_audit(l->store, &record.entry, fault));
-        chain_advance(l, &record.entry);
-        return ERR_OK;
-    }
-    struct ledger_head_undo undo = {0};
-    const enum err err = commit_rows(l, change, &record, &undo, fault);
-    if (err != ERR_OK) {
-        ledger_head_undo(&l->head, &undo);
-        return err;
-    }
-    chain_advance(l, &record.entry);
-    TRY(apply_rows(l, change, fault));
-    move_anchor(l);
+    TRY(l->ops->append_audit(l->store, &record->entry, fault));
+    chain_advance(l, &record->entry);
     return ERR_OK;
+}
+
+static enum err commit_rows(struct ledger *l, const struct ledger_change *change,
+                            const struct prepared *prepared, const struct chained *record,
+                            struct fault *fault)
+{
+    TRY(write_rows(l, change, prepared, &record->entry, fault));
+    chain_advance(l, &record->entry);
+    l->anchor_due = true;
+    return apply_rows(l, change, fault);
 }
 
 static bool checkpoint_due(const struct ledger *l)
@@ -211,7 +231,7 @@ static enum err checkpoint_locked(struct ledger *l, uint64_t now_ms, struct faul
     TRY(keyring_sign(l->keyring, COSE_CHECKPOINT, bytes_of_buf(&payload), &message));
     TRY(l->ops->put_checkpoint(l->store, l->sequence, bytes_of_buf(&message), fault));
     l->checkpointed = l->sequence;
-    move_anchor(l);
+    l->anchor_due = true;
     /* The log is the copy held elsewhere: completeness is shown up to the newest one. */
     TRY(hex_append(&hex, bytes_of_buf(&message)));
     const char *text = buf_text(&hex);
@@ -229,13 +249,41 @@ static void checkpoint_if_due(struct ledger *l, uint64_t now_ms)
                   (unsigned long long)l->sequence);
 }
 
+/* `prepared` is NULL for a change of no rows. */
+static enum err commit_change_in_turn(struct ledger *l, const struct ledger_change *change,
+                                      const struct prepared *prepared,
+                                      const struct audit_event *event, struct fault *fault)
+{
+    CLEANUP(chained_free) struct chained record = {0};
+    TRY(chain_event(l->keyring, event, l->sequence, l->hash, &record));
+    TRY(prepared == NULL ? commit_record(l, &record, fault)
+                         : commit_rows(l, change, prepared, &record, fault));
+    checkpoint_if_due(l, event->time_ms);
+    return ERR_OK;
+}
+
+static enum err commit_change(struct ledger *l, const struct ledger_change *change,
+                              const struct audit_event *event, struct fault *fault)
+{
+    struct prepared prepared = {.undo = {0}};
+    const uint64_t before = l->head.revision;
+    TRY(refuse_if_broken(l, fault));
+    enum err err = change->count == 0 ? ERR_OK : prepare(l, change, &prepared);
+    if (err == ERR_OK) {
+        turn_take(&l->writing);
+        err = commit_change_in_turn(l, change, change->count == 0 ? NULL : &prepared, event, fault);
+        end_turn(l);
+    }
+    if (l->head.revision == before) /* the store does not have it */
+        ledger_head_undo(&l->head, &prepared.undo);
+    return err;
+}
+
 enum err ledger_commit_change(struct ledger *l, const struct ledger_change *change,
                               const struct audit_event *event, struct fault *fault)
 {
-    const enum err err = commit_change_locked(l, change, event, fault);
-    if (err == ERR_OK)
-        checkpoint_if_due(l, event->time_ms);
-    pthread_mutex_unlock(&l->writing);
+    const enum err err = commit_change(l, change, event, fault);
+    pthread_mutex_unlock(&l->changing);
     return err;
 }
 
@@ -290,20 +338,20 @@ enum err ledger_commit_decision(struct ledger *l, const struct ledger_decision *
                                 struct store_outcome *outcome, uint64_t *sequence,
                                 struct fault *fault)
 {
-    pthread_mutex_lock(&l->writing);
+    turn_take(&l->writing);
     const enum err err = commit_decision_locked(l, decision, outcome, sequence, fault);
     if (err == ERR_OK)
         checkpoint_if_due(l, decision->event->time_ms);
-    pthread_mutex_unlock(&l->writing);
+    end_turn(l);
     return err;
 }
 
 enum err ledger_checkpoint(struct ledger *l, uint64_t now_ms, struct fault *fault)
 {
-    pthread_mutex_lock(&l->writing);
+    turn_take(&l->writing);
     const enum err err =
         l->sequence == l->checkpointed ? ERR_OK : checkpoint_locked(l, now_ms, fault);
-    pthread_mutex_unlock(&l->writing);
+    end_turn(l);
     return err;
 }
 

@@ -58,8 +58,9 @@ void ledger_change_free(struct ledger_change *change);
 MUST_CHECK enum err ledger_change_add(struct ledger_change *change, enum policy_table table,
                                       uint64_t id, struct buf *columns);
 
-/* Takes the writer's place: the policy cannot change until ledger_commit_change or
- * ledger_abandon; for deciding on what is there and changing it in one. */
+/* The policy cannot change until ledger_commit_change or ledger_abandon; for deciding on what
+ * is there and changing it in one.  Decisions go on meanwhile: one waits for the transaction of
+ * one change at the most, and whoever changes waits for the decisions that came before. */
 const struct policy *ledger_begin(struct ledger *ledger, uint64_t *revision);
 void ledger_abandon(struct ledger *ledger);
 /* Writes rows, head and audit record, then applies the rows; ends what ledger_begin

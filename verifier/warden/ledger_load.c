@@ -182,7 +182,9 @@ enum err ledger_load(struct store *store, struct keyring *keyring, const char *a
     l->keyring = keyring;
     l->anchor_path = anchor_path;
     l->ops = store_ops(store);
-    pthread_mutex_init(&l->writing, NULL);
+    pthread_mutex_init(&l->changing, NULL);
+    turn_init(&l->writing);
+    pthread_mutex_init(&l->anchoring, NULL);
     init_policy_lock(&l->policy_lock);
     TRY(check_identity(l, fault));
     TRY(load_policy(l, fault));
@@ -199,7 +201,9 @@ void ledger_free(struct ledger *l)
         return;
     policy_free(l->policy);
     ledger_head_free(&l->head);
-    pthread_mutex_destroy(&l->writing);
+    pthread_mutex_destroy(&l->changing);
+    turn_destroy(&l->writing);
+    pthread_mutex_destroy(&l->anchoring);
     pthread_rwlock_destroy(&l->policy_lock);
     free(l);
 }
