@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "verifier/warden/ledger.h"
+#include "verifier/warden/ledger_internal.h"
 #include "verifier/warden/refusals.h"
 
 /* --- How many decisions have been taken, recorded or not: the linker puts this in front of
@@ -162,6 +162,61 @@ START_TEST(wrong_decided_before)
     ck_assert_str_eq(text_at(record, "secrets.0.reason"), "measurement_revoked");
     ck_assert_uint_eq(uint_at(record, "policy_revision"), uint_at(status, "policy_revision") + 1);
     ck_assert_uint_eq(uint_at(record, "sequence"), sequence + 2);
+}
+END_TEST
+
+/* --- One who registers build after build: two decisions, whatever comes between --- */
+
+static struct sender busy; /* that registers the second build */
+
+static void *register_second(void *context)
+{
+    (void)context;
+    fixture_measurement(&busy.f, "payments", "1.4.4", SEED + 2);
+    return NULL;
+}
+
+static uint64_t tickets(void)
+{
+    struct turn *turn = &busy.f.warden->ledger->writing;
+    pthread_mutex_lock(&turn->mutex);
+    const uint64_t drawn = turn->drawn;
+    pthread_mutex_unlock(&turn->mutex);
+    return drawn;
+}
+
+/* Decided for the second time: who would change the policy now, waits. */
+static void register_behind(void)
+{
+    const uint64_t before = tickets();
+    ck_assert_int_eq(pthread_create(&busy.thread, NULL, register_second, NULL), 0);
+    while (tickets() == before)
+        usleep(1000);
+}
+
+static void register_before(void)
+{
+    fixture_measurement(&busy.f, "payments", "1.4.3", SEED + 1);
+    between = register_behind;
+}
+
+START_TEST(valid_overtaken_once)
+{
+    FIXTURE(f);
+    ATTEMPT(a);
+    fixture_policy(&f);
+    sender_init(&busy, &f, 1);
+    attempt_make(&f, &a);
+    const uint64_t sequence = audit_sequence(&f);
+    const unsigned before = atomic_load(&decided);
+    between = register_before;
+    ck_ok(attempt_send(&f, &a));
+    sender_join(&busy);
+    ck_assert_uint_eq(atomic_load(&decided), before + 2);
+    ck_assert_uint_eq(audit_sequence(&f), sequence + 3); /* build, release, build */
+    json_auto_t *last = audit_newest(&f);
+    ck_assert_str_eq(text_at(last, "event"), "measurement.add");
+    ck_assert_str_eq(text_at(last, "object"), "payments@1.4.4");
 }
 END_TEST
 
@@ -429,5 +484,6 @@ START_TEST(wrong_revoked_meanwhile)
 END_TEST
 
 UNIT_MAIN("release_races", valid_one_decision, valid_quota, wrong_decided_before,
-          valid_beside_change, valid_registered_meanwhile, wrong_over_quota_meanwhile,
-          wrong_revision, wrong_after_revoke, wrong_revoked_meanwhile, valid_churn)
+          valid_overtaken_once, valid_beside_change, valid_registered_meanwhile,
+          wrong_over_quota_meanwhile, wrong_revision, wrong_after_revoke, wrong_revoked_meanwhile,
+          valid_churn)

@@ -167,8 +167,13 @@ static void move_anchor(struct ledger *l, const struct anchor *now)
     pthread_mutex_unlock(&l->anchoring);
 }
 
+void ledger_take_turn(struct ledger *l)
+{
+    turn_take(&l->writing);
+}
+
 /* The file waits for the disk as well: nobody else waits for it. */
-static void end_turn(struct ledger *l)
+void ledger_end_turn(struct ledger *l)
 {
     const struct anchor now = ledger_anchor(l);
     const bool due = l->anchor_due;
@@ -215,7 +220,7 @@ static bool checkpoint_due(const struct ledger *l)
     return l->sequence - l->checkpointed >= LEDGER_CHECKPOINT_EVERY;
 }
 
-static enum err checkpoint_locked(struct ledger *l, uint64_t now_ms, struct fault *fault)
+static enum err checkpoint_in_turn(struct ledger *l, uint64_t now_ms, struct fault *fault)
 {
     CLEANUP(buf_free) struct buf payload = {0};
     CLEANUP(buf_free) struct buf message = {0};
@@ -244,7 +249,7 @@ static enum err checkpoint_locked(struct ledger *l, uint64_t now_ms, struct faul
 static void checkpoint_if_due(struct ledger *l, uint64_t now_ms)
 {
     struct fault fault = FAULT_NONE;
-    if (checkpoint_due(l) && checkpoint_locked(l, now_ms, &fault) != ERR_OK)
+    if (checkpoint_due(l) && checkpoint_in_turn(l, now_ms, &fault) != ERR_OK)
         log_fault(LOG_LEVEL_WARN, "audit.checkpoint_failed", &fault, "sequence=%llu",
                   (unsigned long long)l->sequence);
 }
@@ -270,9 +275,9 @@ static enum err commit_change(struct ledger *l, const struct ledger_change *chan
     TRY(refuse_if_broken(l, fault));
     enum err err = change->count == 0 ? ERR_OK : prepare(l, change, &prepared);
     if (err == ERR_OK) {
-        turn_take(&l->writing);
+        ledger_take_turn(l);
         err = commit_change_in_turn(l, change, change->count == 0 ? NULL : &prepared, event, fault);
-        end_turn(l);
+        ledger_end_turn(l);
     }
     if (l->head.revision == before) /* the store does not have it */
         ledger_head_undo(&l->head, &prepared.undo);
@@ -304,9 +309,9 @@ static void uses_of(const struct policy_verdict *verdict, struct store_decision 
     out->sealed_count = verdict->count;
 }
 
-static enum err commit_decision_locked(struct ledger *l, const struct ledger_decision *d,
-                                       struct store_outcome *outcome, uint64_t *sequence,
-                                       struct fault *fault)
+static enum err commit_decision_in_turn(struct ledger *l, const struct ledger_decision *d,
+                                        struct store_outcome *outcome, uint64_t *sequence,
+                                        struct fault *fault)
 {
     CLEANUP(chained_free) struct chained decided = {0};
     CLEANUP(chained_free) struct chained refused = {0};
@@ -338,20 +343,22 @@ enum err ledger_commit_decision(struct ledger *l, const struct ledger_decision *
                                 struct store_outcome *outcome, uint64_t *sequence,
                                 struct fault *fault)
 {
-    turn_take(&l->writing);
-    const enum err err = commit_decision_locked(l, decision, outcome, sequence, fault);
+    if (decision->turn == LEDGER_TURN_TO_TAKE)
+        ledger_take_turn(l);
+    const enum err err = commit_decision_in_turn(l, decision, outcome, sequence, fault);
     if (err == ERR_OK)
         checkpoint_if_due(l, decision->event->time_ms);
-    end_turn(l);
+    if (decision->turn == LEDGER_TURN_TO_TAKE)
+        ledger_end_turn(l);
     return err;
 }
 
 enum err ledger_checkpoint(struct ledger *l, uint64_t now_ms, struct fault *fault)
 {
-    turn_take(&l->writing);
+    ledger_take_turn(l);
     const enum err err =
-        l->sequence == l->checkpointed ? ERR_OK : checkpoint_locked(l, now_ms, fault);
-    end_turn(l);
+        l->sequence == l->checkpointed ? ERR_OK : checkpoint_in_turn(l, now_ms, fault);
+    ledger_end_turn(l);
     return err;
 }
 

@@ -70,7 +70,14 @@ MUST_CHECK enum err ledger_commit_change(struct ledger *ledger, const struct led
 
 /* --- A decision about a document (V6) --- */
 
+/* Between these nobody else writes, and the policy stays as it is: for a decision that shall
+ * not be overtaken.  The policy is read as ever. */
+void ledger_take_turn(struct ledger *ledger);
+void ledger_end_turn(struct ledger *ledger);
+enum ledger_turn { LEDGER_TURN_TO_TAKE, LEDGER_TURN_TAKEN };
+
 struct ledger_decision {
+    enum ledger_turn turn;
     uint64_t revision; /* as read; ERR_STORE_CONFLICT where it is no longer the one */
     struct bytes challenge;
     uint64_t challenge_expiry_ms;

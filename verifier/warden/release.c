@@ -11,9 +11,6 @@
 #include "common/wrap.h"
 #include "refusals.h"
 
-/* How often a decision is taken again because the policy moved under it. */
-#define DECIDE_TRIES 3
-
 struct release {
     struct warden *warden;
     const struct warden_request *request;
@@ -210,8 +207,8 @@ static struct audit_event describe(const struct release *r, enum err code, const
 }
 
 /* V6: one transaction; no durable record, no release. */
-static enum err record_decision(struct release *r, enum err code, const char *detail,
-                                struct fault *fault)
+static enum err record_decision(struct release *r, enum ledger_turn turn, enum err code,
+                                const char *detail, struct fault *fault)
 {
     char decided_detail[RECORD_DETAIL_MAX];
     char over_detail[RECORD_DETAIL_MAX];
@@ -220,6 +217,7 @@ static enum err record_decision(struct release *r, enum err code, const char *de
     const struct audit_event decided = describe(r, code, decided_detail, REASON_GRANTED);
     const struct audit_event over = describe(r, ERR_REFUSED, over_detail, REASON_OVER_QUOTA);
     const struct ledger_decision decision = {
+        .turn = turn,
         .revision = r->revision,
         .challenge = verified_doc_fields(r->doc)->nonce.value,
         .challenge_expiry_ms = r->challenge_expiry_ms,
@@ -250,31 +248,40 @@ static enum err admit_refusal(struct release *r, struct fault *fault)
     return ERR_TOO_FAST;
 }
 
-/* V4 to V6: decided, recorded once, and decided again where the policy moved between. */
+/* ERR_STORE_CONFLICT: the policy moved before the decision was recorded, and nothing was. */
+static enum err decide_once(struct release *r, enum ledger_turn turn, struct fault *fault)
+{
+    struct fault failure = FAULT_NONE;
+    fault_clear(fault);
+    r->verdict = (struct policy_verdict){0};
+    enum err code = decide(r, fault);
+    if (code == ERR_OK && !r->verdict.granted)
+        code = fault_set(fault, ERR_REFUSED, "%s", policy_reason_name(r->verdict.reason));
+    /* What is our own failure is no decision about the document. */
+    if (code != ERR_OK && err_class(code) != ERR_CLASS_DENIED)
+        return code;
+    if (code != ERR_OK && !r->place.admitted)
+        TRY(admit_refusal(r, fault));
+    const enum err recorded = record_decision(r, turn, code, fault->detail, &failure);
+    if (recorded == ERR_OK && code == ERR_OK && r->outcome.over_quota)
+        return fault_set(fault, ERR_REFUSED, "%s", policy_reason_name(REASON_OVER_QUOTA));
+    if (recorded == ERR_OK)
+        return code;
+    *fault = failure;
+    return recorded;
+}
+
+/* V4 to V6: decided and recorded once.  Where the policy moved between, again, and then it
+ * cannot: however many register builds, a release is decided twice at the most. */
 static enum err decide_and_record(struct release *r, struct fault *fault)
 {
-    for (unsigned tries = 0; tries < DECIDE_TRIES; tries++) {
-        struct fault conflict = FAULT_NONE;
-        fault_clear(fault);
-        r->verdict = (struct policy_verdict){0};
-        enum err code = decide(r, fault);
-        if (code == ERR_OK && !r->verdict.granted)
-            code = fault_set(fault, ERR_REFUSED, "%s", policy_reason_name(r->verdict.reason));
-        /* What is our own failure is no decision about the document. */
-        if (code != ERR_OK && err_class(code) != ERR_CLASS_DENIED)
-            return code;
-        if (code != ERR_OK && !r->place.admitted)
-            TRY(admit_refusal(r, fault));
-        const enum err recorded = record_decision(r, code, fault->detail, &conflict);
-        if (recorded == ERR_OK && code == ERR_OK && r->outcome.over_quota)
-            return fault_set(fault, ERR_REFUSED, "%s", policy_reason_name(REASON_OVER_QUOTA));
-        if (recorded == ERR_OK)
-            return code;
-        *fault = conflict;
-        if (recorded != ERR_STORE_CONFLICT)
-            return recorded;
+    enum err err = decide_once(r, LEDGER_TURN_TO_TAKE, fault);
+    if (err == ERR_STORE_CONFLICT) {
+        ledger_take_turn(r->warden->ledger);
+        err = decide_once(r, LEDGER_TURN_TAKEN, fault);
+        ledger_end_turn(r->warden->ledger);
     }
-    FAIL(fault, ERR_STORE_CONFLICT, "the policy kept changing while the request was being decided");
+    return err;
 }
 
 /* One secret of the answer: unsealed and wrapped in one step, then described. */
