@@ -3,12 +3,12 @@
 #include <search.h>
 #include <stdlib.h>
 
-/* What a document proves of the code it runs, and the first measurement that says so. */
+/* What a document proves of the code it runs, and the measurements that say so. */
 #define CODE_PCRS 3
 struct code {
     enum attdoc_kind kind;
     uint8_t value[CODE_PCRS][ATTDOC_PCR_LEN];
-    uint64_t first;
+    struct code_chains chains;
 };
 
 static void code_free(struct code *code)
@@ -48,7 +48,7 @@ static enum err read_code(const struct policy_measurement *m, struct code *code)
     return ERR_OK;
 }
 
-/* --- Adding and removing --- */
+/* --- Adding and moving --- */
 
 static enum err make_room(struct code_index *index, uint64_t id)
 {
@@ -66,17 +66,33 @@ static enum err make_room(struct code_index *index, uint64_t id)
     return ERR_OK;
 }
 
-static void chain(struct code_index *index, uint64_t *first, uint64_t id)
+static uint64_t *chain_for(struct code_chains *chains, const struct policy_measurement *m)
 {
-    index->next[id - 1] = *first;
-    *first = id;
+    return m->state == MEASUREMENT_DRAFT ? &chains->first_draft : &chains->first;
+}
+
+/* By id, so that a chain is the same after a restart; a new measurement has the highest. */
+static void chain(struct code_index *index, uint64_t *at, uint64_t id)
+{
+    while (*at > id)
+        at = &index->next[*at - 1];
+    index->next[id - 1] = *at;
+    *at = id;
+}
+
+static void unchain(struct code_index *index, uint64_t *at, uint64_t id)
+{
+    while (*at != 0 && *at != id)
+        at = &index->next[*at - 1];
+    if (*at == id)
+        *at = index->next[id - 1];
 }
 
 enum err code_index_add(struct code_index *index, uint64_t id, const struct policy_measurement *m)
 {
     TRY(make_room(index, id));
     if (m->debug) {
-        chain(index, &index->first_debug, id);
+        chain(index, chain_for(&index->debug, m), id);
         return ERR_OK;
     }
     CLEANUP(code_freep) struct code *code = calloc(1, sizeof *code);
@@ -86,34 +102,34 @@ enum err code_index_add(struct code_index *index, uint64_t id, const struct poli
     struct code **node = tsearch(code, &index->codes, by_code);
     if (node == NULL)
         return ERR_NO_MEMORY;
-    chain(index, &(*node)->first, id);
+    chain(index, chain_for(&(*node)->chains, m), id);
     if (*node == code)
         code = NULL; /* it is the tree's */
     return ERR_OK;
 }
 
-/* Where a chain begins; NULL where there is none. */
-static uint64_t *first_of(struct code_index *index, const struct policy_measurement *m)
+/* NULL where none of its code was added. */
+static struct code_chains *chains_of(struct code_index *index, const struct policy_measurement *m)
 {
     struct code probe = {0};
     if (m->debug)
-        return &index->first_debug;
+        return &index->debug;
     if (read_code(m, &probe) != ERR_OK)
         return NULL;
     struct code *const *node = tfind(&probe, &index->codes, by_code);
-    return node == NULL ? NULL : &(*node)->first;
+    return node == NULL ? NULL : &(*node)->chains;
 }
 
-/* The code stays, where need be with an empty chain. */
-void code_index_remove(struct code_index *index, uint64_t id, const struct policy_measurement *m)
+/* The code stays, where need be with empty chains. */
+void code_index_move(struct code_index *index, uint64_t id, const struct policy_measurement *before,
+                     const struct policy_measurement *after)
 {
-    uint64_t *at = first_of(index, m);
-    while (at != NULL && *at != 0 && *at != id)
-        at = &index->next[*at - 1];
-    if (at == NULL || *at != id)
+    struct code_chains *chains = chains_of(index, before);
+    if (chains == NULL)
         return;
-    *at = index->next[id - 1];
-    index->next[id - 1] = 0;
+    unchain(index, chain_for(chains, before), id);
+    if (after->state != MEASUREMENT_DISCARDED)
+        chain(index, chain_for(chains, after), id);
 }
 
 /* Removes one node after the other at the root: tdestroy is GNU's alone. */
@@ -129,20 +145,21 @@ void code_index_free(struct code_index *index)
 
 /* --- Finding --- */
 
-uint64_t code_index_first(const struct code_index *index, const struct policy_facts *facts)
+struct code_chains code_index_find(const struct code_index *index, const struct policy_facts *facts)
 {
+    const struct code_chains none = {.first = 0};
     struct code probe = {.kind = facts->kind};
     size_t count;
     const unsigned *pcr = code_pcrs(facts->kind, &count);
     if (facts->debug)
-        return index->first_debug;
+        return index->debug;
     for (size_t i = 0; i < count; i++) {
         if (facts->pcr[pcr[i]] == NULL)
-            return 0;
+            return none;
         memcpy(probe.value[i], facts->pcr[pcr[i]], ATTDOC_PCR_LEN);
     }
     struct code *const *node = tfind(&probe, &index->codes, by_code);
-    return node == NULL ? 0 : (*node)->first;
+    return node == NULL ? none : (*node)->chains;
 }
 
 uint64_t code_index_next(const struct code_index *index, uint64_t id)

@@ -290,14 +290,11 @@ static enum err find_nearest(const struct policy *policy, const struct policy_fa
 
 /* --- The whole --- */
 
-static void find_matches(const struct policy *policy, const struct policy_facts *facts,
-                         struct policy_explanation *e)
+static void note_match(void *context, uint64_t measurement_id)
 {
-    for (uint64_t id = policy_first_of_code(policy, facts);
-         id != 0 && e->match_count < EXPLAIN_MATCHES_MAX; id = policy_next_of_code(policy, id)) {
-        if (policy_measurement_matches(policy_measurement_get(policy, id), facts))
-            e->match[e->match_count++] = id;
-    }
+    struct policy_explanation *e = ((const struct notes *)context)->explanation;
+    if (e->match_count < EXPLAIN_MATCHES_MAX)
+        e->match[e->match_count++] = measurement_id;
 }
 
 static void take_verdict(const struct policy_verdict *verdict, struct policy_explanation *e)
@@ -323,7 +320,8 @@ enum err policy_explain(const struct policy *policy, const struct policy_inquiry
     struct policy_verdict verdict;
     struct fault fault = FAULT_NONE;
     struct notes notes = {.facts = inquiry->facts, .explanation = out};
-    const struct policy_observer observer = {.observe = note_candidate, .context = &notes};
+    const struct policy_observer observer = {
+        .match = note_match, .observe = note_candidate, .context = &notes};
     const struct policy_walk walk = {
         .facts = inquiry->facts,
         .wanted = inquiry->wanted,
@@ -332,7 +330,6 @@ enum err policy_explain(const struct policy *policy, const struct policy_inquiry
         .observer = &observer,
     };
     *out = (struct policy_explanation){.code = ERR_OK};
-    find_matches(policy, inquiry->facts, out);
     const enum err err = policy_walk(policy, &walk, &verdict, &fault);
     if (err == ERR_DEBUG) {
         out->code = ERR_DEBUG;

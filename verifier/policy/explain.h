@@ -59,7 +59,8 @@ struct policy_explanation {
     enum err code;
     char detail[sizeof((struct fault){0}.detail)];
     struct explained_nearest nearest; /* with ERR_DEBUG: of the debug measurements */
-    /* The measurements that match the document, whatever their state and image; the newest. */
+    /* The measurements that match the document, whatever their image: of those that decide the
+     * newest, then the newest drafts. */
     size_t match_count;
     uint64_t match[EXPLAIN_MATCHES_MAX];
     size_t count; /* in request order */

@@ -380,6 +380,11 @@ struct policy_verdict {
     char measurement[RECEIPT_MEASUREMENTS_MAX][PROTOCOL_BUILD_MAX + 1];
 };
 
+/* A draft grants and denies nothing: it is looked at so that a refusal can say "it matches, but is
+ * a draft".  So many of a document's code, the newest, and no more: whoever may draft could make
+ * each release of a rival's build look at thousands. */
+#define POLICY_DRAFTS_MAX 64
+
 /* Decides.  ERR_DEBUG: a debug document in a production store, or one that no debug
  * measurement matches; otherwise ERR_OK and a verdict either way.  An empty policy
  * grants nothing; an absent PCR never matches; deny wins. */

@@ -289,8 +289,7 @@ static enum err link_measurement(struct policy *policy, uint64_t id)
 static void measurement_moved(struct policy *policy, uint64_t id, const void *old_row,
                               const void *new_row)
 {
-    if (measurement_counts(old_row) && !measurement_counts(new_row))
-        code_index_remove(&policy->codes, id, old_row);
+    code_index_move(&policy->codes, id, old_row, new_row);
     image_index_move(&policy->images, old_row, new_row);
 }
 
@@ -589,7 +588,12 @@ uint64_t policy_find_revocation(const struct policy *policy, const struct policy
 
 uint64_t policy_first_of_code(const struct policy *policy, const struct policy_facts *facts)
 {
-    return code_index_first(&policy->codes, facts);
+    return code_index_find(&policy->codes, facts).first;
+}
+
+uint64_t policy_first_draft_of_code(const struct policy *policy, const struct policy_facts *facts)
+{
+    return code_index_find(&policy->codes, facts).first_draft;
 }
 
 uint64_t policy_next_of_code(const struct policy *policy, uint64_t measurement_id)

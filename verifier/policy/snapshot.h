@@ -9,8 +9,10 @@
 
 /* The measurements of this document's code: equal kind and PCR0, PCR1 and PCR2 (NitroTPM:
  * 4 and 7); for a debug document, which names no code, all debug measurements.  Whether
- * one matches, policy_measurement_matches says. */
+ * one matches, policy_measurement_matches says.  Those that decide (active, deprecated,
+ * revoked), the newest first; and apart from them the drafts. */
 uint64_t policy_first_of_code(const struct policy *policy, const struct policy_facts *facts);
+uint64_t policy_first_draft_of_code(const struct policy *policy, const struct policy_facts *facts);
 uint64_t policy_next_of_code(const struct policy *policy, uint64_t measurement_id);
 
 /* By what is revoked (revocation.c): how two rows of the table compare, and the row of what

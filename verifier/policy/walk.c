@@ -181,20 +181,34 @@ static enum err matches_add(struct matches *matches, uint64_t id)
     return ERR_OK;
 }
 
-static enum err find_matches(const struct policy *policy, const struct policy_facts *facts,
+static enum err look_at(const struct policy *policy, const struct policy_walk *walk, uint64_t id,
+                        struct matches *out)
+{
+    const struct policy_measurement *m = policy_measurement_get(policy, id);
+    if (!policy_measurement_matches(m, walk->facts))
+        return ERR_OK;
+    TRY(matches_add(out, id));
+    if (m->state == MEASUREMENT_REVOKED)
+        out->revoked = true;
+    if (walk->observer != NULL)
+        walk->observer->match(walk->observer->context, id);
+    return ERR_OK;
+}
+
+static enum err find_matches(const struct policy *policy, const struct policy_walk *walk,
                              struct matches *out)
 {
     size_t position;
-    out->instance_revoked = policy_revoked_instance(policy, facts) != NULL;
-    out->certificate_revoked = policy_revoked_certificate(policy, facts, &position) != NULL;
-    for (uint64_t id = policy_first_of_code(policy, facts); id != 0;
-         id = policy_next_of_code(policy, id)) {
-        const struct policy_measurement *m = policy_measurement_get(policy, id);
-        if (!policy_measurement_matches(m, facts))
-            continue;
-        TRY(matches_add(out, id));
-        if (m->state == MEASUREMENT_REVOKED)
-            out->revoked = true;
+    uint64_t id;
+    out->instance_revoked = policy_revoked_instance(policy, walk->facts) != NULL;
+    out->certificate_revoked = policy_revoked_certificate(policy, walk->facts, &position) != NULL;
+    for (id = policy_first_of_code(policy, walk->facts); id != 0;
+         id = policy_next_of_code(policy, id))
+        TRY(look_at(policy, walk, id, out));
+    id = policy_first_draft_of_code(policy, walk->facts);
+    for (unsigned i = 0; i < POLICY_DRAFTS_MAX && id != 0; i++) {
+        TRY(look_at(policy, walk, id, out));
+        id = policy_next_of_code(policy, id);
     }
     return ERR_OK;
 }
@@ -227,7 +241,7 @@ enum err policy_walk(const struct policy *policy, const struct policy_walk *walk
     if (walk->facts->debug && walk->production) /* DEBUG-1 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "pcrs"), ERR_DEBUG,
              "a debug-mode enclave gets nothing from a production store");
-    TRY(find_matches(policy, walk->facts, &matches));
+    TRY(find_matches(policy, walk, &matches));
     if (walk->facts->debug && matches.count == 0) /* DEBUG-2 */
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "pcrs"), ERR_DEBUG,
              "a debug-mode enclave, and no measurement made with --debug matches it");

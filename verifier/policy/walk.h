@@ -33,9 +33,11 @@ bool candidate_needs_measurement(const struct policy_grant *grant);
  * it passes all (checks.c). */
 size_t candidate_check(const struct candidate *c);
 
-/* Told of each candidate in turn: for which secret of the request, by which grant and for which
- * measurement (0: none), and how many of the checks it passed. */
+/* Told of each measurement that matches, and then of each candidate in turn: for which secret of
+ * the request, by which grant and for which measurement (0: none), and how many of the checks it
+ * passed. */
 struct policy_observer {
+    void (*match)(void *context, uint64_t measurement_id);
     void (*observe)(void *context, size_t secret, uint64_t grant_id, uint64_t measurement_id,
                     size_t passed);
     void *context;
