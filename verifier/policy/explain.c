@@ -205,50 +205,67 @@ static unsigned count_bits(uint32_t bits)
     return count;
 }
 
-/* Of each image, by its id, the measurement that comes nearest: one pass over all of them,
- * however many secrets are asked about. */
-static void find_nearest_of_images(const struct policy *policy, const struct policy_facts *facts,
-                                   struct explained_nearest *of_image)
+static void consider_nearest(const struct policy *policy, const struct policy_facts *facts,
+                             uint64_t id, struct explained_nearest *best)
 {
-    for (uint64_t id = 1; id <= policy_measurement_count(policy); id++) {
-        const struct policy_measurement *m = policy_measurement_get(policy, id);
-        struct explained_nearest *best = &of_image[m->image_id];
-        struct pcr_set values;
-        uint32_t different;
-        if (!policy_measurement_compare(m, facts, &values, &different))
-            continue;
-        const struct explained_nearest found = {
-            .measurement_id = id,
-            .equal = count_bits(values.present & ~different),
-            .different = count_bits(different),
-        };
-        if (is_nearer(policy, &found, best))
-            *best = found;
-    }
+    struct pcr_set values;
+    uint32_t different;
+    if (!policy_measurement_compare(policy_measurement_get(policy, id), facts, &values, &different))
+        return;
+    const struct explained_nearest found = {
+        .measurement_id = id,
+        .equal = count_bits(values.present & ~different),
+        .different = count_bits(different),
+    };
+    if (is_nearer(policy, &found, best))
+        *best = found;
 }
 
-static struct explained_nearest nearest_of_granted(const struct policy *policy, uint64_t secret_id,
-                                                   const struct explained_nearest *of_image)
+/* Looked for once, however many grants and secrets ask: by image id. */
+struct nearest_of_image {
+    bool known;
+    struct explained_nearest nearest;
+};
+
+static struct explained_nearest nearest_of(const struct policy *policy,
+                                           const struct policy_facts *facts, uint64_t image_id,
+                                           struct nearest_of_image *images)
+{
+    struct nearest_of_image *image = &images[image_id];
+    for (uint64_t id = 0; !image->known && (id = policy_next_build(policy, image_id, id)) != 0;)
+        consider_nearest(policy, facts, id, &image->nearest);
+    image->known = true;
+    return image->nearest;
+}
+
+static struct explained_nearest nearest_of_granted(const struct policy *policy,
+                                                   const struct policy_facts *facts,
+                                                   uint64_t secret_id,
+                                                   struct nearest_of_image *images)
 {
     struct explained_nearest best = {0};
     for (uint64_t id = policy_first_grant(policy, secret_id); id != 0;
          id = policy_next_grant(policy, id)) {
         const struct policy_grant *grant = policy_grant_get(policy, id);
-        if (grant->state == POLICY_ACTIVE && grant->image_id != 0 &&
-            is_nearer(policy, &of_image[grant->image_id], &best))
-            best = of_image[grant->image_id];
+        if (grant->state != POLICY_ACTIVE || grant->image_id == 0)
+            continue;
+        const struct explained_nearest found = nearest_of(policy, facts, grant->image_id, images);
+        if (is_nearer(policy, &found, &best))
+            best = found;
     }
     best.granted = best.measurement_id != 0;
     return best;
 }
 
 static struct explained_nearest nearest_of_all(const struct policy *policy,
-                                               const struct explained_nearest *of_image)
+                                               const struct policy_facts *facts,
+                                               struct nearest_of_image *images)
 {
     struct explained_nearest best = {0};
     for (uint64_t id = 1; id <= policy_image_count(policy); id++) {
-        if (is_nearer(policy, &of_image[id], &best))
-            best = of_image[id];
+        const struct explained_nearest found = nearest_of(policy, facts, id, images);
+        if (is_nearer(policy, &found, &best))
+            best = found;
     }
     return best;
 }
@@ -269,22 +286,21 @@ static enum err find_nearest(const struct policy *policy, const struct policy_fa
         wanted = wanted || wants_nearest(&e->secret[i]);
     if (!wanted)
         return ERR_OK;
-    struct explained_nearest *of_image =
-        calloc((size_t)policy_image_count(policy) + 1, sizeof *of_image);
-    if (of_image == NULL)
+    struct nearest_of_image *images =
+        calloc((size_t)policy_image_count(policy) + 1, sizeof *images);
+    if (images == NULL)
         return ERR_NO_MEMORY;
-    find_nearest_of_images(policy, facts, of_image);
     if (e->code == ERR_DEBUG)
-        e->nearest = nearest_of_all(policy, of_image);
+        e->nearest = nearest_of_all(policy, facts, images);
     for (size_t i = 0; i < e->count; i++) {
         struct explained_secret *s = &e->secret[i];
         if (!wants_nearest(s))
             continue;
-        s->nearest = nearest_of_granted(policy, s->secret_id, of_image);
+        s->nearest = nearest_of_granted(policy, facts, s->secret_id, images);
         if (s->nearest.measurement_id == 0)
-            s->nearest = nearest_of_all(policy, of_image);
+            s->nearest = nearest_of_all(policy, facts, images);
     }
-    free(of_image);
+    free(images);
     return ERR_OK;
 }
 
