@@ -2,6 +2,7 @@
  * at every row finds.  The rows are put into the policy in memory, past the store. */
 #include "warden_fixture.h"
 
+#include "common/codec.h"
 #include "verifier/warden/admin_list.h"
 #include "verifier/warden/ledger_internal.h"
 
@@ -19,8 +20,16 @@ static enum measurement_state state_of(uint64_t id)
     return id > ADMIN_LOOK_MAX + 100 && id % 10 == 0 ? MEASUREMENT_REVOKED : MEASUREMENT_ACTIVE;
 }
 
+/* The newer, the later it was used last; before that it was of no use for a day. */
+#define DAY_MS UINT64_C(86400000)
+static uint64_t last_ms_of(uint64_t id)
+{
+    return NOW_MS + id * 1000;
+}
+
 static void load_many(struct warden_fixture *f)
 {
+    char sql[400];
     struct policy *policy = f->warden->ledger->policy;
     for (uint64_t id = 1; id <= IMAGES; id++) {
         CLEANUP(buf_free) struct buf columns = {0};
@@ -35,7 +44,7 @@ static void load_many(struct warden_fixture *f)
         struct policy_measurement m = {.image_id = image_of(id),
                                        .kind = ATTDOC_ENCLAVE,
                                        .state = state_of(id),
-                                       .created_ms = NOW_MS};
+                                       .created_ms = NOW_MS - DAY_MS};
         struct pcr_set pcrs = {.present = PCR_BITS_CODE};
         for (unsigned i = 0; i < 3; i++)
             memcpy(pcrs.value[i], &id, sizeof id);
@@ -45,33 +54,65 @@ static void load_many(struct warden_fixture *f)
         ck_ok(policy_measurement_append(&m, &columns));
         ck_ok(policy_measurement_load(policy, id, bytes_of_buf(&columns)));
     }
+    snprintf(sql, sizeof sql,
+             "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < %u)"
+             " INSERT INTO measurement_use (measurement_id, first_ms, last_ms, releases, enclaves)"
+             " SELECT id, %llu, %llu + id * 1000, 1, 1 FROM n",
+             (unsigned)BUILDS, (unsigned long long)NOW_MS, (unsigned long long)NOW_MS);
+    db_run(f, sql);
+}
+
+/* What is asked for; NULL and 0: nothing in particular. */
+struct asked {
+    uint64_t limit;
+    const char *image;
+    const char *state;
+    uint64_t used_before; /* the first build that was not */
+};
+
+static bool is_asked_for(const struct asked *asked, uint64_t id)
+{
+    if (asked->image != NULL && image_of(id) != (uint64_t)(asked->image[5] - '0'))
+        return false;
+    if (asked->state != NULL && strcmp(asked->state, measurement_state_name(state_of(id))) != 0)
+        return false;
+    return asked->used_before == 0 ||
+           (id < asked->used_before && state_of(id) == MEASUREMENT_ACTIVE);
+}
+
+static void demand_row(const json_t *row, uint64_t id)
+{
+    char last_seen[TIME_TEXT_MAX];
+    time_format((int64_t)last_ms_of(id), last_seen);
+    ck_assert_uint_eq(uint_at(row, "id"), id);
+    ck_assert_str_eq(text_at(row, "last_seen"), last_seen);
 }
 
 /* All pages of the list, and how many there were. */
-static unsigned demand_list(struct warden_fixture *f, uint64_t limit, const char *image,
-                            const char *state)
+static unsigned demand_list(struct warden_fixture *f, struct asked asked)
 {
+    char unused_since[TIME_TEXT_MAX];
     uint64_t expected = 0; /* the last one found */
     uint64_t after = 0;
     for (unsigned pages = 1;; pages++) {
-        struct param params[4] = {p_uint("limit", limit), p_uint("after", after)};
+        struct param params[5] = {p_uint("limit", asked.limit), p_uint("after", after)};
         size_t count = 2;
-        if (image != NULL)
-            params[count++] = p_text("image", image);
-        if (state != NULL)
-            params[count++] = p_text("state", state);
+        if (asked.image != NULL)
+            params[count++] = p_text("image", asked.image);
+        if (asked.state != NULL)
+            params[count++] = p_text("state", asked.state);
+        time_format((int64_t)last_ms_of(asked.used_before), unused_since);
+        if (asked.used_before != 0)
+            params[count++] = p_text("unused_since", unused_since);
         json_auto_t *page = admin_do(f, "measurement.list", params, count);
         const json_t *rows = json_at(page, "measurements");
-        ck_assert_uint_le(json_array_size(rows), limit);
+        ck_assert_uint_le(json_array_size(rows), asked.limit);
         for (size_t i = 0; i <= json_array_size(rows); i++) {
             do {
                 expected++;
-            } while (expected <= BUILDS &&
-                     ((image != NULL && image_of(expected) != (uint64_t)(image[5] - '0')) ||
-                      (state != NULL &&
-                       strcmp(state, measurement_state_name(state_of(expected))) != 0)));
+            } while (expected <= BUILDS && !is_asked_for(&asked, expected));
             if (i < json_array_size(rows))
-                ck_assert_uint_eq(uint_at(json_array_get(rows, i), "id"), expected);
+                demand_row(json_array_get(rows, i), expected);
         }
         expected--; /* the first one that is not in the page */
         if (json_at(page, "next") == NULL) {
@@ -88,15 +129,19 @@ START_TEST(valid_pages)
 {
     FIXTURE(f);
     load_many(&f);
-    ck_assert_uint_eq(demand_list(&f, 1000, NULL, NULL), 11);
-    ck_assert_uint_eq(demand_list(&f, 4, "image1", NULL), 3);
-    ck_assert_uint_eq(demand_list(&f, 100, "image1", "revoked"), 1);
-    ck_assert_uint_eq(demand_list(&f, 1000, "image2", NULL), 11);
-    ck_assert_uint_eq(demand_list(&f, 1000, "image3", NULL), 1);
+#define PAGES(...) demand_list(&f, (struct asked){__VA_ARGS__})
+    ck_assert_uint_eq(PAGES(.limit = 1000), 11);
+    ck_assert_uint_eq(PAGES(.limit = 4, .image = "image1"), 3);
+    ck_assert_uint_eq(PAGES(.limit = 100, .image = "image1", .state = "revoked"), 1);
+    ck_assert_uint_eq(PAGES(.limit = 1000, .image = "image2"), 11);
+    ck_assert_uint_eq(PAGES(.limit = 1000, .image = "image3"), 1);
     /* Nothing among the first so many: the first page is empty and there is a second. */
-    ck_assert_uint_eq(demand_list(&f, 100, NULL, "revoked"), 2);
-    ck_assert_uint_eq(demand_list(&f, 100, "image2", "revoked"), 2);
-    ck_assert_uint_eq(demand_list(&f, 100, NULL, "draft"), 2);
+    ck_assert_uint_eq(PAGES(.limit = 100, .state = "revoked"), 2);
+    ck_assert_uint_eq(PAGES(.limit = 100, .image = "image2", .state = "revoked"), 2);
+    ck_assert_uint_eq(PAGES(.limit = 100, .state = "draft"), 2);
+    /* Used or not, the same. */
+    ck_assert_uint_eq(PAGES(.limit = 100, .used_before = 250), 3);
+    ck_assert_uint_eq(PAGES(.limit = 3, .image = "image1", .used_before = 3500), 2);
     /* After a row that is none of the image's. */
     json_auto_t *page =
         admin_do(&f, "measurement.list",

@@ -213,6 +213,10 @@ START_TEST(valid_grants)
     ck_assert_str_eq(text_at(others, "grants.1.secret"), "api/key");
     ck_assert_uint_eq(uint_at(others, "grants.1.other_builds"), 0);
     ck_assert(json_is_true(json_at(others, "grants.1.narrowed")));
+    fixture_grant(&f, "db/main", "refunds");
+    json_auto_t *refunds = admin_do(&f, "measurement.grants",
+                                    PARAMS(p_text("image", "refunds"), p_text("version", "1")));
+    ck_assert_uint_eq(uint_at(refunds, "grants.0.other_builds"), 0);
     json_auto_t *other = admin_do(&f, "measurement.grants", BUILD_PARAMS("1.4.3"));
     ck_assert_uint_eq(json_array_size(json_at(other, "grants")), 1);
     json_decref(admin_do(&f, "grant.remove", PARAMS(p_uint("id", 1))));

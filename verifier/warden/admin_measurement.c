@@ -432,7 +432,7 @@ static uint64_t next_of_image(const struct policy *policy, uint64_t after, const
 
 enum err admin_measurement_list(struct admin_call *call, json_t *out)
 {
-    struct use_view use = {.call = call};
+    struct use_view use = {.call = call, .window = USE_WINDOW};
     struct measurement_filter filter = {.use = &use};
     char image[64] = "";
     uint64_t revision;
@@ -444,6 +444,8 @@ enum err admin_measurement_list(struct admin_call *call, json_t *out)
     TRY(admin_read_time(call, "unused_since", &filter.unused_since_ms));
     const struct policy *policy = ledger_read(call->warden->ledger, &revision);
     filter.image_id = image[0] == '\0' ? 0 : policy_find_image(policy, image);
+    if (filter.image_id != 0)
+        use.window = USE_WINDOW_OF_IMAGE;
     const struct admin_rows rows = {.member = "measurements",
                                     .count = policy_measurement_count(policy),
                                     .next = filter.image_id == 0 ? NULL : next_of_image,

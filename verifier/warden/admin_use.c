@@ -21,10 +21,10 @@ static enum err put_use(const struct store_use *use, void *context)
 enum err use_view_get(struct use_view *view, uint64_t id, const struct store_use **out)
 {
     struct store *store = view->call->warden->store;
-    if (view->from == 0 || id < view->from || id - view->from >= USE_WINDOW) {
-        memset(view->use, 0, sizeof view->use);
+    if (view->from == 0 || id < view->from || id - view->from >= view->window) {
+        memset(view->use, 0, view->window * sizeof view->use[0]);
         view->from = id;
-        const enum err err = store_ops(store)->use_scan(store, id, id + USE_WINDOW - 1, put_use,
+        const enum err err = store_ops(store)->use_scan(store, id, id + view->window - 1, put_use,
                                                         view, view->call->fault);
         if (err != ERR_OK)
             view->from = 0;
@@ -187,11 +187,8 @@ static bool counts_now(const struct policy_measurement *m, uint64_t now_ms)
 static uint64_t count_others(const struct policy *policy, const struct build_view *build)
 {
     uint64_t others = 0;
-    for (uint64_t id = 1; id <= policy_measurement_count(policy); id++) {
-        const struct policy_measurement *m = policy_measurement_get(policy, id);
-        others += id != build->id && m->image_id == build->measurement->image_id &&
-                  counts_now(m, build->now_ms);
-    }
+    for (uint64_t id = 0; (id = policy_next_build(policy, build->measurement->image_id, id)) != 0;)
+        others += id != build->id && counts_now(policy_measurement_get(policy, id), build->now_ms);
     return others;
 }
 

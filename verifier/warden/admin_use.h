@@ -5,11 +5,14 @@
 
 #include "admin.h"
 
-/* A list goes through the measurements by ascending ids: their use is read as many at a time. */
-#define USE_WINDOW 256
+/* A list goes through the measurements by ascending ids: their use is read as many at a time.  Of
+ * one image's, between which those of others lie, fewer are read in vain. */
+#define USE_WINDOW          256
+#define USE_WINDOW_OF_IMAGE 16
 struct use_view {
     struct admin_call *call;
-    uint64_t from; /* the first id of the window; 0: nothing was read yet */
+    uint64_t window; /* 1..USE_WINDOW */
+    uint64_t from;   /* the first id of the window; 0: nothing was read yet */
     struct store_use use[USE_WINDOW];
 };
 /* Of any measurement, also one that nothing is known of. */
