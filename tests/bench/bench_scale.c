@@ -24,6 +24,7 @@
 #define REFUSALS        7 /* a sample: with the first, fewer than put an instance off */
 #define REGISTRARS      4
 #define RELEASES_BESIDE 150
+#define DRAFTS          2000 /* of the code that is released to */
 
 enum row {
     ADD,
@@ -33,8 +34,11 @@ enum row {
     LIST_STATE,
     LIST_IMAGES,
     SHOW,
+    EXPLAIN,
+    EXPLAIN_ALL,
     GRANTED,
     REFUSED,
+    DRAFTED,
     START,
     ROW_COUNT
 };
@@ -46,8 +50,11 @@ static const char *const row_names[ROW_COUNT] = {
     "list, a state that few have",
     "image list, the first 100",
     "show",
+    "explain, one image granted",
+    "explain, no image granted",
     "release, granted",
     "release, refused",
+    "release, 2000 drafts of it",
     "start",
 };
 
@@ -67,7 +74,9 @@ struct result { /* shared with the process that measured */
 struct subject {
     struct warden_fixture *f;
     uint64_t size;
-    uint64_t next_build; /* a number that no build has */
+    uint64_t next_build;    /* a number that no build has */
+    uint32_t extended;      /* PCRs that documents hold besides 0..15, all zeros */
+    struct attempt unknown; /* a document of a build that nobody registered */
 };
 
 /* --- The store --- */
@@ -81,27 +90,25 @@ static void make_pcrs(uint64_t number, struct pcr_set *out)
     }
 }
 
-static void add_image(const struct policy *policy, struct ledger_change *change, uint64_t number)
+static void add_image(struct ledger_change *change, uint64_t number)
 {
     CLEANUP(buf_free) struct buf columns = {0};
     struct policy_image image = {.created_ms = NOW_MS};
     snprintf(image.name, sizeof image.name, "image%llu", (unsigned long long)number);
     ck_ok(policy_image_append(&image, &columns));
-    ck_ok(ledger_change_add(change, POLICY_IMAGE, policy_image_count(policy) + 1, &columns));
+    ck_ok(ledger_change_add(change, POLICY_IMAGE, 1 + number, &columns));
 }
 
-static void add_build(struct ledger_change *change, uint64_t id, uint64_t image_id, bool draft)
+static void add_build(const struct warden_fixture *f, struct ledger_change *change, uint64_t id,
+                      uint64_t image_id, const struct pcr_set *pcrs, enum measurement_state state)
 {
     CLEANUP(policy_measurement_free)
-    struct policy_measurement m = {.image_id = image_id,
-                                   .kind = ATTDOC_ENCLAVE,
-                                   .state = draft ? MEASUREMENT_DRAFT : MEASUREMENT_ACTIVE,
-                                   .created_ms = NOW_MS};
+    struct policy_measurement m = {
+        .image_id = image_id, .kind = ATTDOC_ENCLAVE, .state = state, .created_ms = NOW_MS};
     CLEANUP(buf_free) struct buf columns = {0};
-    struct pcr_set pcrs;
-    make_pcrs(id, &pcrs);
+    memcpy(m.root, attest_trust_root_sha256(f->warden->trust), sizeof m.root);
     snprintf(m.version, sizeof m.version, "1.%llu", (unsigned long long)id);
-    ck_ok(pcr_set_append(&pcrs, &m.pcrs));
+    ck_ok(pcr_set_append(pcrs, &m.pcrs));
     ck_ok(buf_append(&m.labels, bytes_of("\xa1\x66"
                                          "commit"
                                          "\x67"
@@ -111,31 +118,38 @@ static void add_build(struct ledger_change *change, uint64_t id, uint64_t image_
     ck_ok(ledger_change_add(change, POLICY_MEASUREMENT, id, &columns));
 }
 
-/* As many rows at once as a change may have; image n is image 1 + n (payments is the first). */
+static void commit(struct warden_fixture *f, const struct ledger_change *change, uint64_t revision)
+{
+    const struct audit_event event = {.time_ms = NOW_MS,
+                                      .event = "measurement.add",
+                                      .request_id = "",
+                                      .policy_revision = revision + 1,
+                                      .code = "ok",
+                                      .detail = ""};
+    ck_ok(ledger_commit_change(f->warden->ledger, change, &event, &f->fault));
+}
+
+/* As many rows at once as a change may have.  Build n is one of image 1 + n % images, after
+ * payments, which comes first: those of an image lie among those of others. */
 static void fill(struct warden_fixture *f, uint64_t size)
 {
-    for (uint64_t made = 1; made < size;) {
+    const uint64_t images = size / BUILDS_OF_IMAGE;
+    for (uint64_t made = 0, build = 1; build < size;) {
         CLEANUP(ledger_change_free) struct ledger_change change = {.count = 0};
         uint64_t revision;
-        const struct policy *policy = ledger_begin(f->warden->ledger, &revision);
-        uint64_t images = policy_image_count(policy);
-        while (made < size && change.count + 2 <= LEDGER_CHANGE_ROWS) {
-            if ((made - 1) % BUILDS_OF_IMAGE == 0) {
-                if (images > policy_image_count(policy))
-                    break;
-                add_image(policy, &change, images++);
-            }
-            made++;
-            add_build(&change, made, images, made == size);
+        ledger_begin(f->warden->ledger, &revision);
+        while (made < images && change.count < LEDGER_CHANGE_ROWS)
+            add_image(&change, ++made);
+        while (made == images && build < size && change.count < LEDGER_CHANGE_ROWS) {
+            struct pcr_set pcrs;
+            make_pcrs(++build, &pcrs);
+            add_build(f, &change, build, 2 + build % images, &pcrs,
+                      build == size ? MEASUREMENT_DRAFT : MEASUREMENT_ACTIVE);
         }
-        const struct audit_event event = {.time_ms = NOW_MS,
-                                          .event = "measurement.add",
-                                          .request_id = "",
-                                          .policy_revision = revision + 1,
-                                          .code = "ok",
-                                          .detail = ""};
-        ck_ok(ledger_commit_change(f->warden->ledger, &change, &event, &f->fault));
+        commit(f, &change, revision);
     }
+    db_run(f, "INSERT INTO measurement_use (measurement_id, first_ms, last_ms, releases, enclaves)"
+              " SELECT id, created_ms, created_ms, 1, 1 FROM measurement");
 }
 
 /* --- What is measured --- */
@@ -206,10 +220,35 @@ static enum err do_list_images(void *context)
 static enum err do_show(void *context)
 {
     struct subject *s = context;
+    char image[32];
+    snprintf(image, sizeof image, "image%llu",
+             (unsigned long long)(1 + 77 % (s->size / BUILDS_OF_IMAGE)));
     json_auto_t *shown = admin_do(s->f, "measurement.show",
-                                  PARAMS(p_text("image", "image1"), p_text("version", "1.77")));
+                                  PARAMS(p_text("image", image), p_text("version", "1.77")));
     ck_assert_uint_eq(uint_at(shown, "measurement.id"), 77);
     return ERR_OK;
+}
+
+static enum err explain(struct subject *s, const char *secret)
+{
+    json_auto_t *answer = admin_do(
+        s->f, "explain",
+        PARAMS(p_buf("attestation_document", &s->unknown.document), p_text("secrets", secret)));
+    ck_assert_str_eq(text_at(answer, "verdict"), "refused");
+    ck_assert_ptr_nonnull(json_at(answer, "secrets.0.nearest"));
+    return ERR_OK;
+}
+
+/* The nearest of image1's 100 builds. */
+static enum err do_explain(void *context)
+{
+    return explain(context, "db/explained");
+}
+
+/* The nearest of all. */
+static enum err do_explain_all(void *context)
+{
+    return explain(context, "db/free");
 }
 
 static enum err do_start(void *context)
@@ -241,6 +280,7 @@ static void sample_releases(struct subject *s, unsigned seed, enum err expected,
         ATTEMPT(a);
         attempt_make(s->f, &a);
         mkdoc_fields_defaults(&a.fields, clock_now_ms(), MODULE, seed);
+        a.fields.pcr_present |= s->extended;
         a.fields.nonce = present(&a.challenge);
         a.fields.public_key = present(&a.spki);
         a.fields.user_data = present(&a.user_data);
@@ -250,6 +290,28 @@ static void sample_releases(struct subject *s, unsigned seed, enum err expected,
         spent += bench_thread_cpu_ns() - before;
     }
     *ns = (double)spent / rounds;
+}
+
+/* As a pipeline may that can only draft: the values of somebody else's build, and others besides.
+ */
+static void flood(struct warden_fixture *f)
+{
+    struct mkdoc_fields fields;
+    struct pcr_set pcrs = {.present = PCR_BITS_CODE};
+    mkdoc_fields_defaults(&fields, clock_now_ms(), MODULE, SEED);
+    for (unsigned i = 0; i < 3; i++)
+        memcpy(pcrs.value[i], fields.pcr[i], ATTDOC_PCR_LEN);
+    for (uint64_t made = 0; made < DRAFTS;) {
+        CLEANUP(ledger_change_free) struct ledger_change change = {.count = 0};
+        uint64_t revision;
+        const struct policy *policy = ledger_begin(f->warden->ledger, &revision);
+        const uint64_t count = policy_measurement_count(policy);
+        for (; made < DRAFTS && change.count < LEDGER_CHANGE_ROWS; made++) {
+            pcrs.present = PCR_BITS_CODE | (uint32_t)(made + 1) << 16; /* zeros, as it has */
+            add_build(f, &change, count + change.count + 1, 1, &pcrs, MEASUREMENT_DRAFT);
+        }
+        commit(f, &change, revision);
+    }
 }
 
 static void measure_releases(struct bench_series *series, struct subject *s, unsigned seed,
@@ -363,10 +425,22 @@ static void measure_size(uint64_t size, struct result *out)
     measure(&out->row[LIST_STATE], do_list_state, &s, 4);
     measure(&out->row[LIST_IMAGES], do_list_images, &s, 4);
     measure(&out->row[SHOW], do_show, &s, 50);
+    attempt_begin(&f, &s.unknown, "hpke-x25519");
+    mkdoc_fields_defaults(&s.unknown.fields, clock_now_ms(), MODULE, SEED + 1);
+    attempt_sign(&s.unknown);
+    fixture_secret(&f, "db/explained", "granted to image1");
+    fixture_grant(&f, "db/explained", "image1");
+    fixture_secret(&f, "db/free", "granted to nobody");
+    measure(&out->row[EXPLAIN], do_explain, &s, 4);
+    measure(&out->row[EXPLAIN_ALL], do_explain_all, &s, 2);
+    attempt_free(&s.unknown);
     measure_releases(&out->row[GRANTED], &s, SEED, ERR_OK, RELEASES);
     measure_releases(&out->row[REFUSED], &s, SEED + 1, ERR_REFUSED, REFUSALS);
     measure(&out->row[ADD], do_add, &s, ADDS);
     release_beside(&s, out);
+    flood(&f);
+    s.extended = UINT32_C(0xffff0000);
+    measure_releases(&out->row[DRAFTED], &s, SEED, ERR_OK, RELEASES);
 }
 
 /* The fixtures are those of the unit tests, whose assertions want to run inside one. */
