@@ -2,6 +2,9 @@
  * at every row finds.  The rows are put into the policy in memory, past the store. */
 #include "warden_fixture.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include "common/codec.h"
 #include "verifier/warden/admin_list.h"
 #include "verifier/warden/ledger_internal.h"
@@ -154,4 +157,74 @@ START_TEST(valid_pages)
 }
 END_TEST
 
-UNIT_MAIN("admin_list", valid_pages)
+/* --- A change beside a long page --- */
+
+#define ROWS 64
+
+struct page {
+    struct warden_fixture *f;
+    struct warden_fixture other; /* the same warden, for the thread */
+    pthread_t thread;
+    uint64_t persons; /* at the last row but one */
+};
+
+static void *add_person(void *context)
+{
+    struct page *page = context;
+    json_decref(admin_do(&page->other, "person.add", PARAMS(p_text("name", "bob"))));
+    return NULL;
+}
+
+/* Readers that come wait behind a writer that waits. */
+static bool a_change_waits(struct warden_fixture *f)
+{
+    pthread_rwlock_t *lock = &f->warden->ledger->policy_lock;
+    if (pthread_rwlock_tryrdlock(lock) != 0)
+        return true;
+    pthread_rwlock_unlock(lock);
+    return false;
+}
+
+static bool look_at_row(const struct policy *policy, uint64_t id, const void *context)
+{
+    struct page *page = *(struct page *const *)context;
+    if (id == ROWS / 2) {
+        ck_assert_int_eq(pthread_create(&page->thread, NULL, add_person, page), 0);
+        while (!a_change_waits(page->f))
+            usleep(1000);
+        ck_assert_uint_eq(policy_person_count(policy), 1);
+    }
+    if (id == ROWS - 1)
+        page->persons = policy_person_count(policy);
+    return false;
+}
+
+static enum err show_nothing(const struct policy *policy, uint64_t id, const void *context,
+                             json_t *object)
+{
+    (void)policy, (void)id, (void)context, (void)object;
+    return ERR_OK;
+}
+
+/* It is let through in the middle of the page, and not after it. */
+START_TEST(valid_change_beside_a_page)
+{
+    FIXTURE(f);
+    struct warden_request request = {.op = WARDEN_ADMIN};
+    struct fault fault = FAULT_NONE;
+    struct page page = {.f = &f, .other = f};
+    struct page *const context = &page;
+    struct admin_call call = {.warden = f.warden, .request = &request, .fault = &fault};
+    json_auto_t *out = json_object();
+    uint64_t revision;
+    page.other.requests = 5000;
+    const struct policy *policy = ledger_read(f.warden->ledger, &revision);
+    ck_ok(admin_list(&call, policy, "rows", ROWS, look_at_row, show_nothing, &context, out));
+    ledger_done(f.warden->ledger);
+    ck_assert_int_eq(pthread_join(page.thread, NULL), 0);
+    ck_assert_uint_eq(page.persons, 2);
+    ck_assert_ptr_null(json_object_get(out, "next"));
+}
+END_TEST
+
+UNIT_MAIN("admin_list", valid_pages, valid_change_beside_a_page)
