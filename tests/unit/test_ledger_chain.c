@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "verifier/warden/ledger_internal.h"
+
 /* --- The chain, verified as an auditor would: from the export alone --- */
 
 struct auditor {
@@ -279,6 +281,38 @@ START_TEST(wrong_row_while_serving)
 }
 END_TEST
 
+/* How far the ledger has come, as the anchor file says it. */
+static void demand_anchor(const char *path, uint64_t revision, uint64_t sequence)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    char end[80];
+    read_file(path, &text);
+    snprintf(end, sizeof end, "\nrevision %llu\nsequence %llu\n", (unsigned long long)revision,
+             (unsigned long long)sequence);
+    ck_assert_ptr_nonnull(strstr(buf_text(&text), end));
+}
+
+/* Each change moves the anchor, but not back where a later one was there first. */
+START_TEST(valid_anchor)
+{
+    FIXTURE(f);
+    char path[256];
+    struct ledger *l = f.warden->ledger;
+    state_path(&f, "anchor", path);
+    l->anchor_path = path;
+    for (unsigned i = 0; i < 2; i++) {
+        fixture_measurement(&f, "payments", i == 0 ? "1" : "2", SEED + i);
+        demand_anchor(path, l->head.revision, l->sequence);
+    }
+    const uint64_t revision = l->head.revision;
+    const uint64_t sequence = l->sequence;
+    l->anchored = UINT64_MAX;
+    fixture_measurement(&f, "payments", "3", SEED + 2);
+    demand_anchor(path, revision, sequence);
+    l->anchor_path = NULL;
+}
+END_TEST
+
 /* The sealed values that a change erases are gone with its commit, and others are not. */
 START_TEST(valid_erased)
 {
@@ -315,4 +349,5 @@ START_TEST(valid_erased)
 END_TEST
 
 UNIT_MAIN("ledger_chain", valid_chain, wrong_record, valid_every_so_many, wrong_locked, wrong_full,
-          wrong_other_writer, wrong_other_policy, wrong_row_while_serving, valid_erased)
+          wrong_other_writer, wrong_other_policy, wrong_row_while_serving, valid_erased,
+          valid_anchor)
