@@ -6,14 +6,13 @@
 
 #include "code_index.h"
 #include "image_index.h"
+#include "row_rules.h"
 
 /* Trees are libc's (tsearch: balanced in glibc and musl).  Their nodes point at rows, rows
  * stand still, and what a row is found by never changes: so replacing a row adds to no tree and
  * cannot fail half-way.  At most it leaves one for good. */
 
 #define INDEXES_MAX 2
-
-typedef int compare_fn(const void *a, const void *b);
 
 /* What differs between the tables. */
 struct table_rules {
@@ -24,9 +23,9 @@ struct table_rules {
     /* Whether the row is in all indexes but the first; NULL: always.  One that has left never
      * comes back (`same`). */
     bool (*counts)(const void *row);
-    bool (*refers)(const struct policy *policy, const void *row); /* to what exists */
-    bool (*same)(const void *old_row, const void *new_row);       /* what else never changes */
-    enum err (*link)(struct policy *policy, uint64_t id);         /* into the chains */
+    refers_fn *refers;
+    same_fn *same;
+    enum err (*link)(struct policy *policy, uint64_t id); /* into the chains */
     /* After a row was replaced: for what depends on a value that may change. */
     void (*moved)(struct policy *policy, uint64_t id, const void *old_row, const void *new_row);
 };
@@ -74,190 +73,6 @@ static void slot_free(struct slot *slot)
 }
 CLEANUP_PTR(struct slot, slot_free, slot_freep)
 
-/* --- Keys --- */
-
-static int compare_numbers(uint64_t a, uint64_t b)
-{
-    return a < b ? -1 : a > b;
-}
-
-#define BY_NAME(T)                                                                                 \
-    static int by_##T##_name(const void *a, const void *b)                                         \
-    {                                                                                              \
-        return strcmp(((const struct policy_##T *)a)->name, ((const struct policy_##T *)b)->name); \
-    }
-BY_NAME(setting)
-BY_NAME(person)
-BY_NAME(image)
-BY_NAME(secret)
-#undef BY_NAME
-
-static int by_token_hash(const void *a, const void *b)
-{
-    return memcmp(((const struct policy_token *)a)->hash, ((const struct policy_token *)b)->hash,
-                  SHA256_LEN);
-}
-
-static int by_public_key(const void *a, const void *b)
-{
-    return memcmp(((const struct policy_enrolled_key *)a)->public_key,
-                  ((const struct policy_enrolled_key *)b)->public_key, ENROLLED_KEY_LEN);
-}
-
-static int by_build(const void *a, const void *b)
-{
-    const struct policy_measurement *x = a;
-    const struct policy_measurement *y = b;
-    const int image = compare_numbers(x->image_id, y->image_id);
-    return image != 0 ? image : strcmp(x->version, y->version);
-}
-
-static int compare_bufs(const struct buf *a, const struct buf *b)
-{
-    const int len = compare_numbers(a->len, b->len);
-    return len != 0 || a->len == 0 ? len : memcmp(a->ptr, b->ptr, a->len);
-}
-
-static int by_values(const void *a, const void *b)
-{
-    const struct policy_measurement *x = a;
-    const struct policy_measurement *y = b;
-    int order = compare_numbers(x->kind, y->kind);
-    if (order == 0)
-        order = compare_numbers(x->debug, y->debug);
-    if (order == 0)
-        order = memcmp(x->root, y->root, sizeof x->root);
-    return order != 0 ? order : compare_bufs(&x->pcrs, &y->pcrs);
-}
-
-static int by_secret_version(const void *a, const void *b)
-{
-    const struct policy_secret_version *x = a;
-    const struct policy_secret_version *y = b;
-    const int secret = compare_numbers(x->secret_id, y->secret_id);
-    return secret != 0 ? secret : compare_numbers(x->version, y->version);
-}
-
-static int by_key_version(const void *a, const void *b)
-{
-    const struct policy_own_key *x = a;
-    const struct policy_own_key *y = b;
-    const int kind = compare_numbers(x->kind, y->kind);
-    return kind != 0 ? kind : compare_numbers(x->version, y->version);
-}
-
-/* --- What a row refers to, and what of it never changes --- */
-
-static bool token_refers(const struct policy *policy, const void *row)
-{
-    const struct policy_token *token = row;
-    return policy_person_get(policy, token->person_id) != NULL;
-}
-
-static bool enrolled_key_refers(const struct policy *policy, const void *row)
-{
-    const struct policy_enrolled_key *key = row;
-    return policy_person_get(policy, key->person_id) != NULL;
-}
-
-static bool measurement_refers(const struct policy *policy, const void *row)
-{
-    const struct policy_measurement *m = row;
-    return policy_image_get(policy, m->image_id) != NULL &&
-           (m->added_by == 0 || policy_person_get(policy, m->added_by) != NULL);
-}
-
-static bool secret_version_refers(const struct policy *policy, const void *row)
-{
-    const struct policy_secret_version *version = row;
-    return policy_secret_get(policy, version->secret_id) != NULL;
-}
-
-static bool grant_refers(const struct policy *policy, const void *row)
-{
-    const struct policy_grant *grant = row;
-    const struct policy_measurement *m = policy_measurement_get(policy, grant->measurement_id);
-    return policy_secret_get(policy, grant->secret_id) != NULL &&
-           (grant->image_id == 0 || policy_image_get(policy, grant->image_id) != NULL) &&
-           (grant->registered_image_id == 0 ||
-            policy_image_get(policy, grant->registered_image_id) != NULL) &&
-           (grant->measurement_id == 0 || (m != NULL && m->image_id == grant->image_id));
-}
-
-static bool revocation_refers(const struct policy *policy, const void *row)
-{
-    const struct policy_revocation *r = row;
-    return policy_person_get(policy, r->person_id) != NULL;
-}
-
-static bool person_same(const void *old_row, const void *new_row)
-{
-    const struct policy_person *before = old_row;
-    const struct policy_person *after = new_row;
-    return before->state <= after->state;
-}
-
-/* What a token may is what its maker said; only its end can be brought forward. */
-static bool token_same(const void *old_row, const void *new_row)
-{
-    const struct policy_token *before = old_row;
-    const struct policy_token *after = new_row;
-    return before->person_id == after->person_id && before->rights == after->rights &&
-           before->expires_ms == after->expires_ms && before->state <= after->state &&
-           compare_bufs(&before->images, &after->images) == 0;
-}
-
-/* No file is taken twice: the serial only rises. */
-static bool enrolled_key_same(const void *old_row, const void *new_row)
-{
-    const struct policy_enrolled_key *before = old_row;
-    const struct policy_enrolled_key *after = new_row;
-    return before->person_id == after->person_id && before->state <= after->state &&
-           before->last_serial <= after->last_serial &&
-           compare_bufs(&before->images, &after->images) == 0;
-}
-
-static bool grant_same(const void *old_row, const void *new_row)
-{
-    const struct policy_grant *before = old_row;
-    const struct policy_grant *after = new_row;
-    return before->secret_id == after->secret_id && before->image_id == after->image_id &&
-           before->measurement_id == after->measurement_id &&
-           before->registered_image_id == after->registered_image_id;
-}
-
-static bool measurement_same(const void *old_row, const void *new_row)
-{
-    const struct policy_measurement *before = old_row;
-    const struct policy_measurement *after = new_row;
-    if (before->added_by != after->added_by)
-        return false;
-    if (before->state == MEASUREMENT_REVOKED || before->state == MEASUREMENT_DISCARDED)
-        return after->state == before->state;
-    return after->state != MEASUREMENT_DISCARDED || before->state == MEASUREMENT_DRAFT;
-}
-
-static bool measurement_counts(const void *row)
-{
-    const struct policy_measurement *m = row;
-    return m->state != MEASUREMENT_DISCARDED;
-}
-
-/* What was destroyed stays destroyed, and no older value becomes the one released. */
-static bool secret_same(const void *old_row, const void *new_row)
-{
-    const struct policy_secret *before = old_row;
-    const struct policy_secret *after = new_row;
-    return before->state <= after->state && before->current_version <= after->current_version;
-}
-
-static bool secret_version_same(const void *old_row, const void *new_row)
-{
-    const struct policy_secret_version *before = old_row;
-    const struct policy_secret_version *after = new_row;
-    return before->state <= after->state;
-}
-
 /* --- Chains --- */
 
 static enum err link_grant(struct policy *policy, uint64_t id)
@@ -280,7 +95,7 @@ static enum err link_measurement(struct policy *policy, uint64_t id)
 {
     const struct policy_measurement *m = policy_measurement_get(policy, id);
     TRY(image_index_make_room(&policy->images));
-    if (measurement_counts(m))
+    if (row_measurement_counts(m))
         TRY(code_index_add(&policy->codes, id, m));
     image_index_build(&policy->images, m);
     return ERR_OK;
@@ -310,24 +125,25 @@ POLICY_TABLES(X)
 #define RULES(T) .row_size = sizeof(struct policy_##T), .parse = parse_##T, .release = release_##T
 
 static const struct table_rules rules[TABLE_COUNT] = {
-    [TABLE_setting] = {RULES(setting), .index = {by_setting_name}},
-    [TABLE_person] = {RULES(person), .index = {by_person_name}, .same = person_same},
-    [TABLE_token] = {RULES(token), .index = {by_token_hash}, .refers = token_refers,
-                     .same = token_same},
-    [TABLE_image] = {RULES(image), .index = {by_image_name}, .link = link_image},
-    [TABLE_measurement] = {RULES(measurement), .index = {by_build, by_values},
-                           .counts = measurement_counts, .refers = measurement_refers,
-                           .same = measurement_same, .link = link_measurement,
+    [TABLE_setting] = {RULES(setting), .index = {row_by_setting_name}},
+    [TABLE_person] = {RULES(person), .index = {row_by_person_name}, .same = row_person_same},
+    [TABLE_token] = {RULES(token), .index = {row_by_token_hash}, .refers = row_token_refers,
+                     .same = row_token_same},
+    [TABLE_image] = {RULES(image), .index = {row_by_image_name}, .link = link_image},
+    [TABLE_measurement] = {RULES(measurement), .index = {row_by_build, row_by_values},
+                           .counts = row_measurement_counts, .refers = row_measurement_refers,
+                           .same = row_measurement_same, .link = link_measurement,
                            .moved = measurement_moved},
-    [TABLE_secret] = {RULES(secret), .index = {by_secret_name}, .same = secret_same},
-    [TABLE_secret_version] = {RULES(secret_version), .index = {by_secret_version},
-                              .refers = secret_version_refers, .same = secret_version_same},
-    [TABLE_grant] = {RULES(grant), .refers = grant_refers, .same = grant_same, .link = link_grant},
-    [TABLE_own_key] = {RULES(own_key), .index = {by_key_version}},
+    [TABLE_secret] = {RULES(secret), .index = {row_by_secret_name}, .same = row_secret_same},
+    [TABLE_secret_version] = {RULES(secret_version), .index = {row_by_secret_version},
+                              .refers = row_secret_version_refers, .same = row_secret_version_same},
+    [TABLE_grant] = {RULES(grant), .refers = row_grant_refers, .same = row_grant_same,
+                     .link = link_grant},
+    [TABLE_own_key] = {RULES(own_key), .index = {row_by_key_version}},
     [TABLE_revocation] = {RULES(revocation), .index = {revocation_compare},
-                          .refers = revocation_refers},
-    [TABLE_enrolled_key] = {RULES(enrolled_key), .index = {by_public_key},
-                            .refers = enrolled_key_refers, .same = enrolled_key_same},
+                          .refers = row_revocation_refers},
+    [TABLE_enrolled_key] = {RULES(enrolled_key), .index = {row_by_public_key},
+                            .refers = row_enrolled_key_refers, .same = row_enrolled_key_same},
 };
 
 /* --- Loading --- */
