@@ -2,6 +2,8 @@
  * be lost. */
 #include "release_fixture.h"
 
+#include "verifier/store/store_backend.h"
+
 #define HOUR_MS INT64_C(3600000)
 
 #define BUILD_PARAMS(version_) PARAMS(p_text("image", "payments"), p_text("version", version_))
@@ -181,6 +183,40 @@ START_TEST(valid_unused_pages)
 }
 END_TEST
 
+/* The store fails once, and is well again. */
+static const struct store_backend *well;
+
+static enum err fail_once(struct store *store, uint64_t from, uint64_t to, use_fn *fn,
+                          void *context, struct fault *fault)
+{
+    (void)from;
+    (void)to;
+    (void)fn;
+    (void)context;
+    store->backend = well;
+    return fault_set(fault, ERR_BUSY, "not now");
+}
+
+/* What could not be read is not unused: nobody is told to end it. */
+START_TEST(wrong_unread)
+{
+    FIXTURE(f);
+    fixture_policy(&f);
+    advance_ms(HOUR_MS);
+    release_to(&f, SEED);
+    UNUSED(&f, "2026-11-23T01:00:00Z", "");
+    struct store *store = f.warden->store;
+    well = store->backend;
+    struct store_backend ill = *well;
+    ill.ops.use_scan = fail_once;
+    store->backend = &ill;
+    ADMIN_REFUSED(&f, ERR_BUSY, "", "measurement.list",
+                  PARAMS(p_text("unused_since", "2026-11-23T01:00:00Z")));
+    ck_assert_ptr_eq(store->backend, well);
+    UNUSED(&f, "2026-11-23T01:00:00Z", "");
+}
+END_TEST
+
 /* --- what would be lost --- */
 
 /* Another secret, with a grant that is narrowed to 1.4.2. */
@@ -293,6 +329,60 @@ START_TEST(valid_signer_grants)
 }
 END_TEST
 
+static size_t signer_grants(struct warden_fixture *f, const char *version)
+{
+    json_auto_t *grants = admin_do(f, "measurement.grants", BUILD_PARAMS(version));
+    return json_array_size(json_at(grants, "grants"));
+}
+
+static void grant_signer(struct warden_fixture *f, const uint8_t *pcr8, const uint8_t *pcr1,
+                         const char *image)
+{
+    const struct param params[] = {p_text("secret", "db/main"),
+                                   p_bytes("signer_pcr8", pcr8, ATTDOC_PCR_LEN),
+                                   p_bytes("signer_pcr1", pcr1, ATTDOC_PCR_LEN),
+                                   p_bool("registered", true), p_text("image", image)};
+    json_decref(admin_do(f, "grant.add", params, image[0] == '\0' ? 4 : 5));
+}
+
+/* A grant that demands a registered build stops with it, also where the build is registered
+ * without its signer; one that demands a build of another image does not. */
+START_TEST(valid_registered_signer_grants)
+{
+    FIXTURE(f);
+    struct mkdoc_fields fields;
+    uint8_t pcr8[ATTDOC_PCR_LEN];
+    uint8_t other[ATTDOC_PCR_LEN];
+    memset(pcr8, 8, sizeof pcr8);
+    memset(other, 9, sizeof other);
+    fixture_measurement(&f, "payments", "1.4.2", SEED);
+    fixture_measurement(&f, "refunds", "1", SEED + 1);
+    fixture_secret(&f, "db/main", "a value");
+    mkdoc_fields_defaults(&fields, (int64_t)NOW_MS, MODULE, SEED);
+    grant_signer(&f, pcr8, fields.pcr[1], "refunds");
+    grant_signer(&f, pcr8, other, "payments");
+    json_decref(
+        admin_do(&f, "grant.add",
+                 PARAMS(p_text("secret", "db/main"), p_bytes("signer_pcr8", pcr8, ATTDOC_PCR_LEN),
+                        p_bytes("signer_pcr1", fields.pcr[1], ATTDOC_PCR_LEN))));
+    ck_assert_uint_eq(signer_grants(&f, "1.4.2"), 0);
+    grant_signer(&f, pcr8, fields.pcr[1], "");
+    ck_assert_uint_eq(signer_grants(&f, "1.4.2"), 1);
+    grant_signer(&f, pcr8, fields.pcr[1], "payments");
+    ck_assert_uint_eq(signer_grants(&f, "1.4.2"), 2);
+    /* Registered with its signer, it is that one's or nobody's. */
+    CLEANUP(buf_free) struct buf pcrs = {0};
+    memcpy(fields.pcr[8], other, sizeof other);
+    pcr_map(&fields, 7 | 1u << 8, &pcrs);
+    json_decref(admin_do(
+        &f, "measurement.add",
+        PARAMS(p_text("image", "payments"), p_text("version", "1.4.3"), p_map("pcrs", &pcrs))));
+    ck_assert_uint_eq(signer_grants(&f, "1.4.3"), 0);
+    grant_signer(&f, other, fields.pcr[1], "payments");
+    ck_assert_uint_eq(signer_grants(&f, "1.4.3"), 1);
+}
+END_TEST
+
 START_TEST(valid_enclaves)
 {
     FIXTURE(f);
@@ -354,4 +444,5 @@ START_TEST(valid_dry_run)
 END_TEST
 
 UNIT_MAIN("admin_use", valid_show, no_use, valid_unused, valid_unused_pages, valid_grants,
-          valid_grant_windows, valid_signer_grants, valid_enclaves, valid_dry_run)
+          valid_grant_windows, valid_signer_grants, valid_registered_signer_grants, wrong_unread,
+          valid_enclaves, valid_dry_run)

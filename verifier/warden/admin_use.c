@@ -21,14 +21,13 @@ static enum err put_use(const struct store_use *use, void *context)
 enum err use_view_get(struct use_view *view, uint64_t id, const struct store_use **out)
 {
     struct store *store = view->call->warden->store;
+    TRY(view->failed);
     if (view->from == 0 || id < view->from || id - view->from >= view->window) {
         memset(view->use, 0, view->window * sizeof view->use[0]);
         view->from = id;
-        const enum err err = store_ops(store)->use_scan(store, id, id + view->window - 1, put_use,
-                                                        view, view->call->fault);
-        if (err != ERR_OK)
-            view->from = 0;
-        TRY(err);
+        view->failed = store_ops(store)->use_scan(store, id, id + view->window - 1, put_use, view,
+                                                  view->call->fault);
+        TRY(view->failed);
     }
     *out = &view->use[id - view->from];
     return ERR_OK;
@@ -192,12 +191,21 @@ static uint64_t count_others(const struct policy *policy, const struct build_vie
     return others;
 }
 
-/* Where the build is registered with its signer: what is revoked gets nothing by that either. */
-static bool names_signer_of(const struct policy_grant *g, const struct pcr_set *pcrs)
+static bool has_pcr_of(const struct pcr_set *pcrs, unsigned index, const struct policy_grant *g)
 {
-    return (pcrs->present & PCR_BITS_SIGNER) == PCR_BITS_SIGNER &&
-           memcmp(g->pcr.value[8], pcrs->value[8], ATTDOC_PCR_LEN) == 0 &&
-           memcmp(g->pcr.value[1], pcrs->value[1], ATTDOC_PCR_LEN) == 0;
+    return (pcrs->present & PCR_BIT(index)) != 0 &&
+           memcmp(pcrs->value[index], g->pcr.value[index], ATTDOC_PCR_LEN) == 0;
+}
+
+/* What is revoked gets nothing by its signer either: where it is registered with that one, or
+ * where the grant demands that it be registered, and whoever signed it is not on record. */
+static bool may_name_signer_of(const struct policy_grant *g, const struct build_view *build)
+{
+    const bool of_image =
+        g->registered_image_id == 0 || g->registered_image_id == build->measurement->image_id;
+    const bool unknown = g->registered && (build->pcrs.present & PCR_BIT(8)) == 0;
+    return build->measurement->kind == ATTDOC_ENCLAVE && of_image &&
+           has_pcr_of(&build->pcrs, 1, g) && (unknown || has_pcr_of(&build->pcrs, 8, g));
 }
 
 static bool grant_names_build(const struct policy *policy, uint64_t id, const void *context)
@@ -208,7 +216,7 @@ static bool grant_names_build(const struct policy *policy, uint64_t id, const vo
         (g->not_after_ms != POLICY_NO_TIME && build->now_ms > g->not_after_ms))
         return false;
     if (g->image_id == 0)
-        return names_signer_of(g, &build->pcrs);
+        return may_name_signer_of(g, build);
     return g->image_id == build->measurement->image_id &&
            (g->measurement_id == 0 || g->measurement_id == build->id);
 }

@@ -13,6 +13,7 @@ struct use_view {
     struct admin_call *call;
     uint64_t window; /* 1..USE_WINDOW */
     uint64_t from;   /* the first id of the window; 0: nothing was read yet */
+    enum err failed; /* what was not read once is not asked for again: all of the list fails */
     struct store_use use[USE_WINDOW];
 };
 /* Of any measurement, also one that nothing is known of. */
