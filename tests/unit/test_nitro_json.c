@@ -194,7 +194,8 @@ END_TEST
 
 START_TEST(valid_signed)
 {
-    accepted("{" MEASURES8 ", \"IsSigned\": true, \"CheckCRC\": true, \"EifVersion\": 4}");
+    accepted("{" MEASURES8 ", \"IsSigned\": true, \"CheckCRC\": true, \"SignatureCheck\": true, "
+             "\"EifVersion\": 4}");
     check_pcr(8, P8);
     ck_assert_uint_eq(m.present, 0x107);
 }
@@ -294,6 +295,9 @@ START_TEST(no_measurements)
     /* EIF metadata is not measured: whatever it holds is nobody's measurement. */
     refused("{\"Metadata\": {" MEASURES "}}", ERR_MEASUREMENT_INPUT, "", "no measurements");
     refused("{" MEASURES ", " MEASURES "}", ERR_MEASUREMENT_INPUT, "", "no measurements");
+    refused("[1/3] a log\n{\"level\": 1}\n {" MEASURES ",\n{\n", ERR_MEASUREMENT_INPUT, "",
+            "JSON that begins in line 3 is cut short");
+    refused("{\"Terminated\": true}\n{\n", ERR_MEASUREMENT_INPUT, "", "terminate-enclave");
 }
 END_TEST
 
@@ -402,6 +406,15 @@ END_TEST
 START_TEST(wrong_result)
 {
     refused("{" MEASURES ", \"CheckCRC\": false}", ERR_MEASUREMENT_INPUT, "CheckCRC", "damaged");
+    refused("{" MEASURES8 ", \"SignatureCheck\": false}", ERR_MEASUREMENT_INPUT, "SignatureCheck",
+            "does not hold");
+    refused("{" MEASURES8 ", \"SignatureCheck\": \"no\"}", ERR_MEASUREMENT_INPUT, "SignatureCheck",
+            "true or false");
+    refused("{" MEASURES8 ", \"SignatureCheck\": null}", ERR_MEASUREMENT_INPUT, "SignatureCheck",
+            "true or false");
+    refused("{" MEASURES ", \"CheckCRC\": 0}", ERR_MEASUREMENT_INPUT, "CheckCRC", "true or false");
+    refused("{" MEASURES ", \"IsSigned\": \"no\"}", ERR_MEASUREMENT_INPUT, "IsSigned",
+            "true or false");
     refused("{" MEASURES ", \"IsSigned\": true}", ERR_MEASUREMENT_INPUT, "IsSigned", "PCR8");
     refused("{" MEASURES8 ", \"IsSigned\": false}", ERR_MEASUREMENT_INPUT, "IsSigned", "PCR8");
 }

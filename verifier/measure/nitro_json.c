@@ -181,6 +181,21 @@ static void describe(const json_t *result, struct nitro_measurements *m)
     nitro_provenance_add(m, "KernelVersion", text_member(metadata, "KernelVersion"));
 }
 
+/* What nitro-cli checked of the EIF.  It prints true or false; anything else is no word that
+ * could be relied on. */
+static enum err check_flag(const json_t *result, const char *name, const char *false_means,
+                           struct fault *fault)
+{
+    const json_t *flag = json_object_get(result, name);
+    if (flag != NULL && !json_is_boolean(flag))
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", name), ERR_MEASUREMENT_INPUT,
+             "true or false is expected");
+    if (json_is_false(flag) && false_means != NULL)
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", name), ERR_MEASUREMENT_INPUT, "false: %s",
+             false_means);
+    return ERR_OK;
+}
+
 /* A result contradicts itself where it says signed and has no PCR8, or the reverse. */
 static enum err check_result(const json_t *result, const struct nitro_measurements *m,
                              struct fault *fault)
@@ -191,10 +206,11 @@ static enum err check_result(const json_t *result, const struct nitro_measuremen
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "Flags"), ERR_MEASUREMENT_INPUT,
              "the enclave runs in DEBUG_MODE: its documents hold zeros, not these values; use what "
              "build-enclave or describe-eif prints");
-    if (json_is_false(json_object_get(result, "CheckCRC")))
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "CheckCRC"), ERR_MEASUREMENT_INPUT,
-             "false: the EIF is damaged");
-    if (json_is_boolean(is_signed) && json_is_true(is_signed) != has(m, 8))
+    TRY(check_flag(result, "CheckCRC", "the EIF is damaged: build it anew", fault));
+    TRY(check_flag(result, "SignatureCheck", "the EIF's signature does not hold: sign it anew",
+                   fault));
+    TRY(check_flag(result, "IsSigned", NULL, fault));
+    if (is_signed != NULL && json_is_true(is_signed) != has(m, 8))
         FAIL(fault_at(fault, FAULT_NO_OFFSET, "IsSigned"), ERR_MEASUREMENT_INPUT,
              "a signed EIF has a PCR8, an unsigned one has none");
     return ERR_OK;
@@ -205,7 +221,8 @@ static enum err check_result(const json_t *result, const struct nitro_measuremen
 struct search {
     struct nitro_measurements found;
     unsigned count;       /* results that hold measurements */
-    const char *why_none; /* of the last of those */
+    const char *why_none; /* of the last result that holds none */
+    size_t damaged_line;  /* the first that begins an object which is no JSON, from 1; 0: none */
 };
 
 /* `result`: one object that a tool printed. */
@@ -260,6 +277,15 @@ static size_t next_line(struct bytes text, size_t pos)
     return pos < text.len ? pos + 1 : text.len;
 }
 
+/* The number of the line in which `pos` stands, from 1. */
+static size_t line_of(struct bytes text, size_t pos)
+{
+    size_t line = 1;
+    for (size_t i = 0; i < pos; i++)
+        line += text.ptr[i] == '\n';
+    return line;
+}
+
 /* Every JSON text that begins a line: the tools print theirs so, and a log's other
  * lines, such as "[ E36 ] ...", are none. */
 static enum err search_json(struct bytes text, struct search *search, struct fault *fault)
@@ -282,6 +308,8 @@ static enum err search_json(struct bytes text, struct search *search, struct fau
         if (out_of_memory_seen()) /* as in json_reader.c */
             FAIL(fault, ERR_NO_MEMORY, "out of memory reading JSON");
         if (value == NULL) {
+            if (text.ptr[pos] == '{' && search->damaged_line == 0)
+                search->damaged_line = line_of(text, pos);
             wasted += error.position > 0 ? (size_t)error.position : 1;
             if (wasted > WASTED_MAX)
                 FAIL(fault, ERR_MEASUREMENT_INPUT,
@@ -343,6 +371,11 @@ enum err nitro_json_parse(struct bytes text, struct nitro_measurements *out, str
         FAIL(fault, ERR_TOO_LARGE, "more than %d bytes", NITRO_JSON_INPUT_MAX);
     TRY(search_json(text, &search, fault));
     TRY(search_list(text, &search, fault));
+    if (search.count == 0 && search.why_none == NULL && search.damaged_line != 0)
+        FAIL(fault, ERR_MEASUREMENT_INPUT,
+             "no measurements found; the JSON that begins in line %zu is cut short, damaged, or "
+             "names something twice",
+             search.damaged_line);
     if (search.count == 0)
         FAIL(fault, ERR_MEASUREMENT_INPUT,
              "%s: what build-enclave, describe-eif or nitro-tpm-pcr-compute prints is expected",
