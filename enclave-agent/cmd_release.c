@@ -67,10 +67,10 @@ static void say_refused(const struct settings *s, const struct problem *problem)
     command_say_pcrs(s->plan.nsm);
     if (problem->code == ERR_REFUSED && problem->request_id[0] != '\0')
         fprintf(stderr,
-                "  what to do: an admin of the verifier sees the reason with\n"
-                "    vouchsafe audit list --request %s\n"
-                "  and registers a new build with\n"
-                "    vouchsafe measurement add IMAGE@VERSION --pcr 0=... --pcr 1=... --pcr 2=...\n",
+                "  what to do: an admin of the verifier sees why, and what helps, with\n"
+                "    vouchsafe explain %s\n"
+                "  A new build is registered from what its build printed, not from here:\n"
+                "    vouchsafe measurement add IMAGE@VERSION --from FILE\n",
                 problem->request_id);
     else if (problem->code == ERR_DEBUG)
         fputs("  what to do: start the enclave without --debug-mode\n", stderr);

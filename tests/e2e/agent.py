@@ -155,7 +155,7 @@ class Refusals(Agent):
                               check=True)
         own = json.loads(pcrs.stdout)["pcrs"]
         self.ck(run, 120, "refused", REQUEST_ID, "the detail of refused", own["0"], own["1"],
-                own["2"], f"--request {REQUEST_ID}", "measurement add")
+                own["2"], f"vouchsafe explain {REQUEST_ID}", "measurement add")
         self.assertEqual(script.count("/v1/release"), 1)
 
     def test_request_is_whole(self):
