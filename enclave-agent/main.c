@@ -58,8 +58,9 @@ static enum err command_start(const struct command *command, int argc, const cha
         return ERR_OK;
     }
     if (args.operand_count < command->operands_min || args.operand_count > command->operands_max)
-        FAIL(fault, ERR_USAGE, "vouchsafe-agent %s [OPTIONS] %s; see vouchsafe-agent help %s",
-             command->name, command->operands, command->name);
+        FAIL(fault, ERR_USAGE, "vouchsafe-agent %s [OPTIONS]%s%s; see vouchsafe-agent help %s",
+             command->name, command->operands[0] == '\0' ? "" : " ", command->operands,
+             command->name);
     return command->run(&args, fault);
 }
 

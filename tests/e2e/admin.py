@@ -240,7 +240,10 @@ class Commands(WithStore):
                      status=3)
         self.refused("usage", "status", "--server", "http://192.0.2.1:80", status=2,
                      says="in the clear")
-        self.refused("usage", "status", "--server", "ftp://x", status=2)
+        self.refused("usage", "status", "--server", "ftp://x", status=2, says="--server: not http")
+        self.refused("usage", "status", status=2, says="VOUCHSAFE_SERVER: not http",
+                     VOUCHSAFE_SERVER="ftp://x")
+        self.refused("usage", "status", "more", status=2, says="vouchsafe status [OPTIONS]; see")
         # The listener for enclaves has no admin routes.
         self.refused("no_route", "status", "--server", "http://" + self.store.ready["listen"])
 

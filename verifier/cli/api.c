@@ -110,7 +110,13 @@ static enum err resolve(const struct cli_args *args, struct api *api, struct fau
     if (strlen(server) >= sizeof api->server)
         FAIL(fault, ERR_USAGE, "--server: too long");
     memcpy(api->server, server, strlen(server) + 1);
-    TRY(http_target_parse(api->server, &api->target, fault));
+    struct fault inner = FAULT_NONE;
+    if (http_target_parse(api->server, &api->target, &inner) != ERR_OK)
+        FAIL(fault, ERR_USAGE, "%s: %s",
+             server == fallback             ? "--state"
+             : cli_args_has(args, "server") ? "--server"
+                                            : "VOUCHSAFE_SERVER",
+             inner.detail);
     /* A token must not travel in the clear; a tunnel's end on this machine may. */
     if (api->target.kind == HTTP_TARGET_TCP && strcmp(api->target.host, "127.0.0.1") != 0 &&
         strcmp(api->target.host, "::1") != 0 && strcmp(api->target.host, "localhost") != 0)

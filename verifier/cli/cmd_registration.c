@@ -1,6 +1,7 @@
 /* `vouchsafe registration ...`: builds that are signed where no server can be reached.
  *
  * `make` writes the file, ssh-keygen or `sign` signs it, `submit` hands both in. */
+#include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/pem.h>
@@ -66,7 +67,7 @@ static enum err load_key(const char *path, EVP_PKEY **out, struct fault *fault)
     CLEANUP(secret_freep) struct secret *text = NULL;
     FILE *file = fopen(path, "re");
     if (file == NULL)
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", path), ERR_FILE, "cannot be opened");
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s", path), ERR_FILE, "%s", strerror(errno));
     const enum err err = secret_new_from_fd(fileno(file), KEY_FILE_MAX, &text);
     fclose(file);
     if (err != ERR_OK)

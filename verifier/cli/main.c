@@ -160,8 +160,8 @@ static enum err command_run(const struct cli_command *command, int argc, const c
         return ERR_OK;
     }
     if (args.operand_count < command->operands_min || args.operand_count > command->operands_max)
-        FAIL(fault, ERR_USAGE, "vouchsafe %s [OPTIONS] %s; see vouchsafe help %s", command->name,
-             command->operands, command->name);
+        FAIL(fault, ERR_USAGE, "vouchsafe %s [OPTIONS]%s%s; see vouchsafe help %s", command->name,
+             command->operands[0] == '\0' ? "" : " ", command->operands, command->name);
     return command->run(&args, fault);
 }
 
