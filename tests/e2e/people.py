@@ -42,7 +42,8 @@ class Tokens(WithPeople):
         added = self.json(*add, "--draft", "--token-file", pipeline)
         self.assertEqual((added["measurement"]["state"], added["measurement"]["added_by"]),
                          ("draft", "ci"))
-        self.refused("forbidden", "measurement", "activate", "payments@1", "--token-file", pipeline)
+        self.refused("forbidden", "measurement", "activate", "payments@1", "--token-file", pipeline,
+                     says="measurement.activate needs the right activate, which ci's token")
         self.refused("forbidden", "measurement", "add", "refunds@1", *pcrs("b"), "--draft",
                      "--token-file", pipeline, says="for the image payments only")
         self.refused("forbidden", "measurement", "list", "--token-file", pipeline,
@@ -50,7 +51,9 @@ class Tokens(WithPeople):
         self.assertEqual(len(self.json("measurement", "list", "--image", "payments",
                                        "--token-file", pipeline)), 1)
         self.refused("forbidden", "status", "--token-file", pipeline)
-        self.refused("forbidden", *add, "--token-file", activator)
+        self.refused("forbidden", *add, "--token-file", activator, says="the right draft, which")
+        self.refused("forbidden", "measurement", "discard", "payments@1", "--token-file",
+                     self.token("viewer", "--right", "view"), says="the right draft or activate,")
         self.done("measurement", "activate", "payments@1", "--token-file", activator)
         self.assertIn("added by             ci\n", self.done("measurement", "show", "payments@1"))
 

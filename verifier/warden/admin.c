@@ -1,5 +1,6 @@
 #include "admin.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/cbor_reader.h"
@@ -199,13 +200,24 @@ static enum err check_image(const struct admin_call *call)
          possible ? "name one of them" : "it cannot do this");
 }
 
+static enum err refuse_right(const struct admin_call *call)
+{
+    char names[64] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < POLICY_RIGHTS; i++) {
+        if ((call->operation->right & policy_rights[i].right) != 0 && len < sizeof names)
+            len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", len == 0 ? "" : " or ",
+                                    policy_rights[i].name);
+    }
+    FAIL(call->fault, ERR_FORBIDDEN, "%s needs the right %s, which %s's token does not have",
+         call->operation->name, names, call->person);
+}
+
 /* All that a token may and may not do is decided here, from the operation's row. */
 static enum err authorise(const struct admin_call *call)
 {
-    const struct admin_operation *operation = call->operation;
-    if ((call->rights & operation->right) == 0)
-        FAIL(call->fault, ERR_FORBIDDEN, "%s's token does not have the right that %s needs",
-             call->person, operation->name);
+    if ((call->rights & call->operation->right) == 0)
+        return refuse_right(call);
     return call->images.len == 0 ? ERR_OK : check_image(call);
 }
 
