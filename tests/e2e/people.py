@@ -122,6 +122,10 @@ class Tokens(WithPeople):
 
 
 class Wait(WithPeople):
+    # Once, for a pipeline's log: what the job waits for.
+    WAITING = ("payments@1: draft; waiting, 30 min at most, for somebody to run "
+               "`vouchsafe measurement activate payments@1`\n")
+
     def setUp(self):
         super().setUp()
         self.pipeline = self.token("ci", "--right", "draft", "--right", "view", "--image",
@@ -154,13 +158,17 @@ class Wait(WithPeople):
         out, error = self.ended(process, 0)
         answer = json.loads(out)
         self.assertEqual((answer["result"], answer["measurement"]["state"]), ("added", "active"))
-        self.assertEqual(error, "")  # nobody watches: quiet
+        self.assertEqual(error, self.WAITING)
         # Again: it is there, and counts.
         self.assertEqual(self.done(*self.add), "unchanged payments@1 (active)\n")
 
     def test_over(self):
         for _ in range(2):  # the second goes on with the draft of the first
-            self.refused("timeout", *self.add, "--timeout", "1s", status=3, says="still a draft")
+            run = self.store.run(*self.add, "--timeout", "1s")
+            self.assertEqual((run.returncode, run.stdout), (3, b""))
+            self.assertEqual(run.stderr.decode(), self.WAITING.replace("30", "1") +
+                             "vouchsafe: timeout: payments@1 is still a draft; the same command "
+                             "again goes on waiting\n")
         self.assertEqual(self.json("measurement", "show", "payments@1")["state"], "draft")
 
     def test_revoked(self):

@@ -24,8 +24,10 @@ enum err approval_check(const struct api *api, const json_t *build, struct fault
 {
     CLEANUP(json_decrefp) json_t *answer = NULL;
     const enum err err = ask(api, build, &answer, fault);
-    if (err == ERR_NOT_FOUND)
+    if (err == ERR_NOT_FOUND) { /* it will be registered */
+        fault_clear(fault);
         return ERR_OK;
+    }
     if (err == ERR_FORBIDDEN)
         FAIL(fault, err, "--wait asks how the build is: this token needs the right view");
     return err;
@@ -40,11 +42,19 @@ static enum err now_s(uint64_t *out, struct fault *fault)
     return ERR_OK;
 }
 
-/* One line, written over and over; nothing where nobody watches. */
-static void say(const char *build, const char *state, uint64_t left_s)
+/* On a terminal one line, written over and over.  In a pipeline's log the first alone, with what
+ * to do: whoever reads it wants to know what the job waits for. */
+static void say(const char *build, const char *state, uint64_t left_s, bool first)
 {
-    if (isatty(STDERR_FILENO) != 1)
+    if (isatty(STDERR_FILENO) != 1) {
+        if (first)
+            fprintf(stderr,
+                    "%s: %s; waiting, %llu min at most, for somebody to run "
+                    "`vouchsafe measurement activate %s`\n",
+                    build, state, (unsigned long long)(left_s + 59) / 60, build);
+        (void)fflush(stderr);
         return;
+    }
     fprintf(stderr, "\r\033[K");
     if (state != NULL)
         fprintf(stderr, "%s: %s; waiting for somebody to activate it, %llu min left", build, state,
@@ -94,17 +104,17 @@ enum err approval_wait(const struct api *api, const json_t *build, uint64_t time
     for (;;) {
         const enum err err = look(api, build, name, measurement, state, fault);
         if (err != ERR_OK || *measurement != NULL) {
-            say(name, NULL, 0);
+            say(name, NULL, 0, false);
             return err;
         }
         TRY(now_s(&now, fault));
         if (now - begin >= timeout_s) {
-            say(name, NULL, 0);
+            say(name, NULL, 0, false);
             FAIL(fault, ERR_TIMEOUT, "%s is still %s; the same command again goes on waiting", name,
                  strcmp(state, "draft") == 0 ? "a draft" : state);
         }
         const uint64_t left_s = timeout_s - (now - begin);
-        say(name, state, left_s);
+        say(name, state, left_s, pause_s == 1);
         const struct timespec pause = {.tv_sec = (time_t)(left_s < pause_s ? left_s : pause_s)};
         nanosleep(&pause, NULL); /* cut short by a signal: asks sooner */
         pause_s = pause_s * 2 > PAUSE_MAX_S ? PAUSE_MAX_S : pause_s * 2;
