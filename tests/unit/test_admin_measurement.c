@@ -140,7 +140,7 @@ START_TEST(wrong_conflict)
                       PARAMS(PAYMENTS("1", b), __VA_ARGS__));                        \
         ck_assert_msg(strstr(f.fault.detail, (says)) != NULL, "%s", f.fault.detail); \
     } while (0)
-    CONFLICT("not_before", "2026-11-23T00:00:00Z, not none", git);
+    CONFLICT("not_before", "2026-11-23T00:00:00Z, not none; it never changes", git);
     CONFLICT("not_after", "none, not 2026-11-24T00:00:00Z", from, until, git);
     CLEANUP(buf_free) struct buf other = {0};
     one_pair(&other, "git", "0123abd");
@@ -148,7 +148,7 @@ START_TEST(wrong_conflict)
     one_pair(&other, "team", "0123abc");
     CONFLICT("labels", "\"git\" differs", from, p_map("labels", &other));
     one_pair(&other, "a", "x");
-    CONFLICT("labels", "\"a\" differs", from, p_map("labels", &other));
+    CONFLICT("labels", "\"a\" differs; labels never change", from, p_map("labels", &other));
     other.len = 0;
     ck_ok(buf_append(&other, bytes_of("\xa0", 1)));
     CONFLICT("labels", "\"git\" differs", from, p_map("labels", &other));

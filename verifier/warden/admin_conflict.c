@@ -65,7 +65,8 @@ static enum err compare_window(struct admin_call *call, const char *parameter, c
     if (asked_ms != POLICY_NO_TIME)
         time_format((int64_t)asked_ms, asked);
     FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "%s", parameter), ERR_EXISTS,
-         "%s@%s exists with another one: %s, not %s", image, old->version, was, asked);
+         "%s@%s exists with another one: %s, not %s; it never changes", image, old->version, was,
+         asked);
 }
 
 /* The label at the reader's place, or empty after the last. */
@@ -117,8 +118,10 @@ static enum err compare_labels(struct admin_call *call, const char *image,
         return ERR_OK;
     TRY(different_label(bytes_of_buf(&old->labels), bytes_of_buf(&asked->labels), &name));
     FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "labels"), ERR_EXISTS,
-         "%s@%s exists with other labels: \"%.*s\" differs", image, old->version,
-         name.len < 64 ? (int)name.len : 64, name.len == 0 ? "" : (const char *)name.ptr);
+         "%s@%s exists with other labels: \"%.*s\" differs; labels never change: give the same "
+         "ones, or register a new build",
+         image, old->version, name.len < 64 ? (int)name.len : 64,
+         name.len == 0 ? "" : (const char *)name.ptr);
 }
 
 /* The same values under the same name: no change, if what was asked for is what is there. */
