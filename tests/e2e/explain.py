@@ -177,6 +177,33 @@ class Explain(WithEnclave):
         self.assertEqual(answer["secrets"][0]["reason"], "over_quota")
         self.assertFalse(answer["secrets"][0]["quota"]["counted"])
 
+    def advised(self, text, command):
+        """What it says to do with `command`, as words."""
+        return re.search(rf"(?m)^ *vouchsafe ({command}\b.*)$", text)[1].split()
+
+    def test_advice(self):
+        """It works as it is printed, and names what is meant."""
+        path, run = self.document()
+        self.granted(run)
+        self.check(self.store.run("secret", "put", SECRET, stdin=b"new"), 0)
+        old = ("--document", path, "--secret", SECRET + "@1")
+        text = self.explain(1, *old)
+        self.assertIn(" (version_not_granted)\n", text)
+        self.done(*self.advised(text, "grant add"))
+        self.explain(0, *old)
+        text = self.explain(1, "--document", path, "--secret", "typo/key")
+        self.done(*self.advised(text, "secret list"))
+        self.assertEqual(self.advised(text, "secret put")[-1], "typo/key")
+        self.done("measurement", "revoke", "web@1")
+        self.assertIn("  it is web@1, which was revoked\n", self.explain(1, *old))
+        run = self.store.run("explain", *old, "--at", "2099-01-01T00:00:00Z")
+        self.assertNotIn("--at document", self.check(run, 1, "certificate_expired").stderr.decode())
+        self.store.stop()
+        self.store.shift_clock("+1d")
+        self.assertIsNone(self.store.start())
+        self.check(self.store.run("explain", *old), 1, "certificate_expired",
+                   "at its own time: --at document")
+
     def test_no_record(self):
         self.refused("not_found", "explain", "0000000000000000",
                      says="refused before the document was verified")

@@ -253,13 +253,16 @@ static enum err print_explanation(json_t *answer)
 /* ---- the command ---- */
 
 /* The server's verdict as this command's: a code that is not known here is a refusal, too. */
-static enum err take_verdict(const json_t *answer, struct fault *fault)
+static enum err take_verdict(const struct cli_args *args, const json_t *answer, struct fault *fault)
 {
     const enum err code = err_from_wire(show_text(answer, "code"));
     if (strcmp(show_text(answer, "verdict"), "released") == 0)
         return ERR_OK;
     return fault_set(fault_at(fault, FAULT_NO_OFFSET, "%s", show_text(answer, "field")),
-                     code == ERR_OK ? ERR_REFUSED : code, "%s", show_text(answer, "detail"));
+                     code == ERR_OK ? ERR_REFUSED : code, "%s%s", show_text(answer, "detail"),
+                     code == ERR_CERT_EXPIRED && !cli_args_has(args, "at")
+                         ? "; to judge a recorded document at its own time: --at document"
+                         : "");
 }
 
 static enum err explain_run(const struct cli_args *args, struct fault *fault)
@@ -274,7 +277,7 @@ static enum err explain_run(const struct cli_args *args, struct fault *fault)
         TRY(cli_print_json(answer));
     else
         TRY(print_explanation(answer));
-    return take_verdict(answer, fault);
+    return take_verdict(args, answer, fault);
 }
 
 static const struct cli_option explain_options[] = {

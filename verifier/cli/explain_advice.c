@@ -99,8 +99,15 @@ static enum err advise_measurement(const json_t *answer, const json_t *secret, s
 
 static enum err advise_revoked(const json_t *answer, const json_t *secret, struct buf *out)
 {
+    size_t i;
+    const json_t *match;
     (void)secret;
-    (void)answer;
+    json_array_foreach(json_object_get(answer, "matches"), i, match)
+    {
+        if (strcmp(show_text(match, "state"), "revoked") == 0)
+            TRY(buf_append_format(out, "it is %s, which was revoked\n",
+                                  show_text(match, "measurement")));
+    }
     return buf_append_text(out, "revoked is final: run another build");
 }
 
@@ -119,6 +126,15 @@ static enum err advise_put(const json_t *answer, const json_t *secret, struct bu
                              show_text(secret, "name"));
 }
 
+static enum err advise_unknown(const json_t *answer, const json_t *secret, struct buf *out)
+{
+    (void)answer;
+    return buf_append_format(out,
+                             "if it has another name:\n  vouchsafe secret list\n"
+                             "if it is new:\n  vouchsafe secret put %s",
+                             show_text(secret, "name"));
+}
+
 static enum err advise_version(const json_t *answer, const json_t *secret, struct buf *out)
 {
     (void)answer;
@@ -134,7 +150,7 @@ static enum err advise_old_version(const json_t *answer, const json_t *secret, s
                           "  vouchsafe grant add %s --image ",
                           show_text(secret, "name")));
     TRY(append_image(out, show_text(first_tried(secret), "measurement")));
-    return buf_append_format(out, " --versions %" JSON_INTEGER_FORMAT,
+    return buf_append_format(out, " --allow-version %" JSON_INTEGER_FORMAT,
                              json_integer_value(json_object_get(secret, "version")));
 }
 
@@ -162,7 +178,7 @@ static const struct {
     {"measurement_revoked", advise_revoked},
     {"instance_revoked", advise_revocation},
     {"certificate_revoked", advise_revocation},
-    {"unknown_secret", advise_put},
+    {"unknown_secret", advise_unknown},
     {"no_value", advise_put},
     {"below_minimum", advise_put},
     {"version_unknown", advise_version},
