@@ -236,7 +236,9 @@ enum err ssh_public_key_parse(struct bytes text, uint8_t key[static SSHSIG_KEY_L
     while (text.len > 0 && text.ptr[text.len - 1] == '\n')
         text.len--;
     if (text.len > 0 && memchr(text.ptr, '\n', text.len) != NULL)
-        FAIL(fault, ERR_PUBLIC_KEY, "one public key on one line is expected");
+        FAIL(fault, ERR_PUBLIC_KEY,
+             "one line is expected, as ssh-keygen writes it to its .pub file; never the private "
+             "key");
     for (size_t i = 0; i < ARRAY_LEN(word); i++) {
         const uint8_t *blank = text.len == 0 ? NULL : memchr(text.ptr, ' ', text.len);
         word[i] = bytes_of(text.ptr, blank == NULL ? text.len : (size_t)(blank - text.ptr));

@@ -278,7 +278,8 @@ class Registration(WithPeople):
         self.sign(self.renew(self.make(1, "refunds@1")))
         self.refused("registration_refused", *self.submit(path),
                      says="signer 1 of ci does not sign for the image refunds")
-        self.sign(self.renew(self.make(1, expires="2026-01-01T00:00:00Z")))
+        self.sign(self.renew(self.make(1, expires="1s")))
+        time.sleep(1)
         self.refused("registration_refused", *self.submit(path), says="expires: it has expired")
         self.sign(self.renew(self.make(1)), self.make_key("stranger"))
         self.refused("registration_refused", *self.submit(path), says="not enrolled")
@@ -305,6 +306,8 @@ class Registration(WithPeople):
         self.refused("ssh_signature_malformed", *self.submit(path))
         self.refused("public_key_unsupported", "signer", "add", "--person", "ci", "--image",
                      "payments", rsa + ".pub", says="ssh-ed25519")
+        self.refused("public_key_unsupported", "signer", "add", "--person", "ci", "--image",
+                     "payments", self.key, says="never the private key")
 
     def test_openssl_key(self):
         """The same bytes as ssh-keygen's, which takes them for its own."""
@@ -343,7 +346,9 @@ class Registration(WithPeople):
                            (["--store", "00", "--serial", "1", "--expires", "1h"], "--store takes"),
                            (["--store", "00" * 16, "--serial", "0", "--expires", "1h"], "--serial"),
                            (["--store", "00" * 16, "--serial", "1", "--expires", "x"],
-                            "--expires takes")):
+                            "--expires takes"),
+                           (["--store", "00" * 16, "--serial", "1", "--expires",
+                             "2026-01-01T00:00:00Z"], "--expires: this time has passed")):
             self.refused("usage", "registration", "make", "payments@1", *pcrs("a"), *more,
                          status=2, says=says)
         self.refused("file", "registration", "submit", self.store.path("none"), status=3)

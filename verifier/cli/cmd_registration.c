@@ -15,6 +15,7 @@
 #include "common/registration.h"
 #include "common/sshsig.h"
 #include "show.h"
+#include "verifier/clock.h"
 
 #define PATH_REGISTRATIONS "/v1/admin/registrations"
 #define KEY_FILE_MAX       4096
@@ -36,7 +37,10 @@ static enum err set_head(const struct cli_args *args, struct registration *file,
              2 * PROTOCOL_STORE_ID_LEN);
     TRY(cli_args_uint(args, "serial", 1, 9007199254740991, &file->serial, fault));
     TRY(api_set_time(time, "expires", args, "expires", fault));
-    return time_parse(show_text(time, "expires"), &file->expires_ms);
+    TRY(time_parse(show_text(time, "expires"), &file->expires_ms));
+    if (file->expires_ms <= clock_now_ms())
+        FAIL(fault, ERR_USAGE, "--expires: this time has passed: no server would take the file");
+    return ERR_OK;
 }
 
 static enum err make_run(const struct cli_args *args, struct fault *fault)
