@@ -120,6 +120,7 @@ class Explain(WithEnclave):
         self.assertRegex(text, r"(?m)^  build matches +-$")
         self.assertIn("  then: no_measurement; now: no_measurement (as then)\n", text)
         self.assertIn("  nearest measurement: web@1 (active), 1 of 3 PCRs are equal\n", text)
+        self.assertIn(f" secret={SECRET} image=web state=active ", text)  # nothing that is empty
         measured = self.pcrs_of(image)
         for index, meaning in ((0, "another image file"), (2, "another application")):
             self.assertRegex(text, rf"(?m)^  PCR{index}  {measured[f'PCR{index}'][:8]}  "

@@ -47,9 +47,9 @@ static enum err describe_decision(json_t *record)
 static enum err list_run(const struct cli_args *args, struct fault *fault)
 {
     static const struct show_column columns[] = {
-        {"NUMBER", "sequence"}, {"TIME", "time"},          {"EVENT", "event"},
-        {"CODE", "code"},       {"PERSON", "person"},      {"OBJECT", "object"},
-        {"DETAIL", "detail"},   {"REQUEST", "request_id"},
+        {"NUMBER", "sequence"},    {"TIME", "time"},     {"EVENT", "event"},
+        {"CODE", "code"},          {"PERSON", "person"}, {"OBJECT", "object"},
+        {"REQUEST", "request_id"}, {"DETAIL", "detail"},
     };
     CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();

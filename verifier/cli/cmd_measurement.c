@@ -348,7 +348,7 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
     static const struct show_column columns[] = {
         {"IMAGE", "image"},         {"VERSION", "version"}, {"STATE", "state"},
         {"DEBUG", "debug"},         {"KIND", "kind"},       {"CREATED", "created"},
-        {"LAST SEEN", "last_seen"}, {"PCR0", "pcrs.0"},     {"NOTE", "note"},
+        {"LAST SEEN", "last_seen"}, {"NOTE", "note"},       {"PCR0", "pcrs.0"},
     };
     CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();

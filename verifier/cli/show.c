@@ -38,6 +38,8 @@ static enum err append_value(const json_t *value, struct buf *out)
     case JSON_OBJECT:
         json_object_foreach((json_t *)(uintptr_t)value, name, entry)
         {
+            if (json_is_array(entry) && json_array_size(entry) == 0)
+                continue;
             TRY(buf_append_format(out, "%s%s=", out->len == 0 ? "" : " ", name));
             TRY(append_value(entry, out));
         }
