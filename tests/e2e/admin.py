@@ -512,7 +512,7 @@ class Commands(WithStore):
         self.refused("not_found", "grant", "add", "a", "--image", "payments")
         self.refused("usage", "grant", "add", "a", status=2, says="--image")
         self.refused("usage", "grant", "add", "a", "--image", "x", "--signer-pcr8", pcr("s"),
-                     status=2)
+                     status=2, says="both only with --registered")
         self.refused("usage", "grant", "add", "a", "--signer-pcr8", pcr("s"), status=2,
                      says="belong together")
         self.refused("usage", "grant", "add", "a", "--image", "x", "--quota", "0", status=2)

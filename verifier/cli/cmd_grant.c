@@ -157,7 +157,7 @@ static enum err set_subject(json_t *params, const struct cli_args *args,
     if (!registered && cli_args_has(args, "image") == (pcr1 || pcr8))
         FAIL(fault, ERR_USAGE,
              "give either --image IMAGE, or --signing-cert FILE (or --signer-pcr8 HEX) and "
-             "--signer-pcr1 HEX");
+             "--signer-pcr1 HEX; both only with --registered");
     if (pcr1 != pcr8)
         FAIL(fault, ERR_USAGE,
              "PCR8 and --signer-pcr1 belong together: PCR8 alone says who signed, not which "
