@@ -142,6 +142,40 @@ START_TEST(wrong_verify)
 }
 END_TEST
 
+/* Of the newest decision on record: a record does not keep the chain. */
+static void explained_as(struct warden_fixture *f, const char *request, const char *verdict,
+                         const char *reason, const char *result)
+{
+    json_auto_t *answer = admin_do(f, "explain", PARAMS(p_text("request", request)));
+    ck_assert_str_eq(text_at(answer, "verdict"), verdict);
+    ck_assert_str_eq(text_at(answer, "secrets.0.reason"), reason);
+    ck_assert_str_eq(text_at(answer, "secrets.0.tried.0.checks.1.check"),
+                     "certificates_not_revoked");
+    ck_assert_str_eq(text_at(answer, "secrets.0.tried.0.checks.1.result"), result);
+}
+
+/* Which certificate it was is not on record: while one is revoked, it may still be that one. */
+START_TEST(wrong_explained)
+{
+    FIXTURE(f);
+    fixture_policy(&f);
+    released(&f);
+    json_auto_t *granted = audit_newest(&f);
+    const uint64_t leaf = revoke_certificate(&f, 4, "added");
+    REFUSED_AS(&f, "certificate_revoked");
+    json_auto_t *refused = audit_newest(&f);
+    const char *request = text_at(refused, "request_id");
+    explained_as(&f, request, "refused", "certificate_revoked", "failed");
+    explained_as(&f, text_at(granted, "request_id"), "released", "granted", "not known");
+    const uint64_t zonal = revoke_certificate(&f, 3, "added");
+    take_back(&f, leaf, "removed");
+    explained_as(&f, request, "refused", "certificate_revoked", "failed");
+    revoke_instance(&f, "i-0123456789abcdef1", "added"); /* no certificate, and not this one */
+    take_back(&f, zonal, "removed");
+    explained_as(&f, request, "released", "granted", "ok");
+}
+END_TEST
+
 /* --- Adding, listing, removing --- */
 
 START_TEST(valid_story)
@@ -264,5 +298,6 @@ START_TEST(wrong_right_to_remove)
 }
 END_TEST
 
-UNIT_MAIN("admin_revocation", wrong_cached_chain, wrong_after_restart, wrong_verify, valid_story,
-          valid_serial_forms, wrong_input, wrong_root, wrong_right_to_remove)
+UNIT_MAIN("admin_revocation", wrong_cached_chain, wrong_after_restart, wrong_verify,
+          wrong_explained, valid_story, valid_serial_forms, wrong_input, wrong_root,
+          wrong_right_to_remove)

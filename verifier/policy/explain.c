@@ -113,7 +113,7 @@ bool policy_check_not_known(const struct policy_facts *facts, size_t check)
     if (check >= policy_check_count())
         return false;
     if (policy_check_reason(check) == REASON_CERTIFICATE_REVOKED)
-        return facts->chain_len == 0;
+        return facts->chain_len == 0 && !facts->chain_was_revoked;
     return policy_check_reason(check) == REASON_GRANT_APPLICATION &&
            facts->application_known == POLICY_APPLICATION_UNKNOWN;
 }

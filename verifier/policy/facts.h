@@ -25,7 +25,8 @@ struct policy_facts {
     struct bytes module_id;
     size_t chain_len; /* 0: a record, which does not keep it */
     const struct attest_certificate *chain;
-    struct bytes region; /* empty: the chain names none */
+    bool chain_was_revoked; /* a record, of a refusal for a certificate of it */
+    struct bytes region;    /* empty: the chain names none */
     enum policy_application application_known;
     struct bytes application;
 };

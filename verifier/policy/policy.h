@@ -299,7 +299,7 @@ uint64_t policy_find_revoked_instance(const struct policy *policy, struct bytes 
 
 /* The active revocation that a document falls under: its instance's, or one of any certificate of
  * its chain, the leaf included; NULL where there is none.  Looked up at each use of a chain, be
- * it cached or not. */
+ * it cached or not.  Of a record whose chain was revoked then it is any certificate's. */
 const struct policy_revocation *policy_revoked_instance(const struct policy *policy,
                                                         const struct policy_facts *facts);
 const struct policy_revocation *policy_revoked_certificate(const struct policy *policy,

@@ -79,6 +79,17 @@ const struct policy_revocation *policy_revoked_instance(const struct policy *pol
     return active(policy, policy_find_revoked_instance(policy, id));
 }
 
+/* Any certificate's: a refusal on record does not say which it was. */
+static const struct policy_revocation *some_certificate(const struct policy *policy)
+{
+    for (uint64_t id = 1; id <= policy_revocation_count(policy); id++) {
+        const struct policy_revocation *r = active(policy, id);
+        if (r != NULL && r->kind == REVOCATION_CERTIFICATE)
+            return r;
+    }
+    return NULL;
+}
+
 const struct policy_revocation *policy_revoked_certificate(const struct policy *policy,
                                                            const struct policy_facts *facts,
                                                            size_t *position)
@@ -91,7 +102,8 @@ const struct policy_revocation *policy_revoked_certificate(const struct policy *
             return found;
         }
     }
-    return NULL;
+    *position = 0;
+    return facts->chain_was_revoked ? some_certificate(policy) : NULL;
 }
 
 static int reason_len(const struct policy_revocation *r)

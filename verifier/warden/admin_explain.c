@@ -260,6 +260,21 @@ static enum err find_decision(struct admin_call *call, json_t **decision)
     return ERR_OK;
 }
 
+/* A record does not keep the chain, but says where it was refused for a certificate of it. */
+static bool chain_was_revoked(const json_t *record)
+{
+    const char *revoked = policy_reason_name(REASON_CERTIFICATE_REVOKED);
+    size_t i;
+    const json_t *secret;
+    json_array_foreach(json_object_get(record, "secrets"), i, secret)
+    {
+        const char *reason = json_string_value(json_object_get(secret, "reason"));
+        if (reason != NULL && strcmp(reason, revoked) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Beside what is so now, what was decided then. */
 static enum err set_then(const json_t *record, json_t *secrets)
 {
@@ -328,6 +343,7 @@ static enum err explain_request(struct explaining *x, struct explain_record *rec
     TRY(admin_set(x->out, "record", json_incref(record->json)));
     TRY(admin_set(x->out, "judged_at", admin_time(x->call->now_ms)));
     x->facts = record->facts;
+    x->facts.chain_was_revoked = chain_was_revoked(record->json);
     x->inquiry.wanted = &record->wanted;
     TRY(judge(x));
     TRY(set_then(record->json, json_object_get(x->out, "secrets")));
