@@ -190,6 +190,19 @@ START_TEST(wrong_discarded)
 }
 END_TEST
 
+/* Nor is what was revoked: neither by the file again, nor by a newer one of the same build. */
+START_TEST(wrong_revoked)
+{
+    SIGNERS;
+    expect_added(&f, &ci, SPEC(1, "1", 1), "added");
+    ck_ok(admin_try(&f, "measurement.revoke",
+                    PARAMS(p_text("image", "payments"), p_text("version", "1")), NULL));
+    REFUSED(&ci, SPEC(1, "1", 1), ERR_WRONG_STATE, "state");
+    REFUSED(&ci, SPEC(2, "1", 1), ERR_WRONG_STATE, "state");
+    expect_added(&f, &ci, SPEC(2, "2", 2), "added"); /* the refused one used no number up */
+}
+END_TEST
+
 START_TEST(wrong_authority)
 {
     SIGNERS;
@@ -325,5 +338,5 @@ START_TEST(wrong_signer)
 }
 END_TEST
 
-UNIT_MAIN("admin_registration", valid_registration, wrong_serial, wrong_discarded, wrong_authority,
-          wrong_build, wrong_signature, valid_signer, wrong_signer)
+UNIT_MAIN("admin_registration", valid_registration, wrong_serial, wrong_discarded, wrong_revoked,
+          wrong_authority, wrong_build, wrong_signature, valid_signer, wrong_signer)

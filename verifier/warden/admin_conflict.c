@@ -132,7 +132,8 @@ static enum err compare_rest(struct admin_call *call, const char *image,
     TRY(compare_window(call, "not_before", image, old, old->not_before_ms, asked->not_before_ms));
     TRY(compare_window(call, "not_after", image, old, old->not_after_ms, asked->not_after_ms));
     TRY(compare_labels(call, image, old, asked));
-    if (asked->state == MEASUREMENT_ACTIVE && old->state != MEASUREMENT_ACTIVE)
+    if (old->state == MEASUREMENT_REVOKED || /* a draft of it would never count */
+        (asked->state == MEASUREMENT_ACTIVE && old->state != MEASUREMENT_ACTIVE))
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "state"), ERR_WRONG_STATE,
              "%s@%s exists and is %s%s", image, asked->version, measurement_state_name(old->state),
              old->state == MEASUREMENT_REVOKED ? " for good"

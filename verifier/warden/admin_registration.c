@@ -167,11 +167,11 @@ static enum err prepare(struct admin_call *call, const struct policy *policy, st
     if (again) {
         *id = policy_find_measurement(policy, policy_find_image(policy, s->image), s->m.version);
         const struct policy_measurement *m = policy_measurement_get(policy, *id);
-        if (m != NULL && m->state == MEASUREMENT_DISCARDED)
+        if (m != NULL && (m->state == MEASUREMENT_DISCARDED || m->state == MEASUREMENT_REVOKED))
             FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "state"), ERR_WRONG_STATE,
-                 "%s@%s was registered by this file and is discarded; a new build needs a new "
+                 "%s@%s was registered by this file and is %s for good; a new build needs a new "
                  "version",
-                 s->image, s->m.version);
+                 s->image, s->m.version, measurement_state_name(m->state));
         return m == NULL ? ERR_INTERNAL : ERR_OK;
     }
     s->m.added_by = key->person_id;
