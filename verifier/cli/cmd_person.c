@@ -87,7 +87,7 @@ const struct cli_command cmd_person_remove = {
     .operands = "NAME",
     .summary = "remove a person: all their tokens are dead at once",
     .details = "Removes a person for good. Their tokens are refused from then on. The person with\n"
-               "the last token that can give tokens cannot be removed.",
+               "the last token with every right that does not expire cannot be removed.",
     .options = options,
     .operands_min = 1,
     .operands_max = 1,
