@@ -82,10 +82,13 @@ class Rollout(WithEnclave):
         self.assertEqual([(e["enclave"], e["secret"], e["version"], e["releases"])
                           for e in seen["enclaves"]], [(enclave, SECRET, 1, 2)])
         for words in ("would change web@1 (active)", enclave, "1 other build that counts",
-                      "2: 2 today, 2 in 7 days", "Revoking does not take these back",
+                      "2: 2 today, 2 in 7 days", "may be one of the\nothers", "Revoking does not take these back",
                       "vouchsafe secret put", "would change web@2 (active)",
                       "No enclave of this build was given a secret."):
             self.assertIn(words, text)
+        self.assertRegex(self.done("measurement", "show", "web@1"),
+                         r"(?m)^by day +\d{4}-\d\d-\d\d: 2$")
+        self.assertNotIn("others", self.done("measurement", "revoke", "--dry-run", "web@1"))
         table = self.done("measurement", "enclaves", "web@1")
         self.assertIn(enclave, table)
         self.assertEqual(self.json("measurement", "enclaves", "web@2"), [])
@@ -140,6 +143,10 @@ class Rollout(WithEnclave):
                      "--all-but-newest", "1")
         self.refused("not_found", "measurement", "revoke", "--dry-run", "web@9")
         self.refused("not_found", "measurement", "enclaves", "web@9")
+        # What is no name is seen before anything is changed.
+        for name in ("web", "web@", "@1", "web@1@2", "web@1\n", "--", ""):
+            self.refused("usage", "measurement", "deprecate", "web@1", "--", name, status=2)
+        self.assertEqual(self.state("web@1"), "active")
         # The first that is refused ends it; what came before it is done.
         run = self.store.run("measurement", "deprecate", "web@1", "web@9", "web@2")
         self.assertEqual((run.returncode, run.stdout), (1, b"changed web@1 (deprecated)\n"))

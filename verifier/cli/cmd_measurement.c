@@ -427,9 +427,12 @@ static enum err change_state(const struct cli_args *args, const char *path, enum
                              struct fault *fault)
 {
     CLEANUP(api_free) struct api api = {0};
+    TRY(rollout_check_names(args, fault));
     TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
     for (size_t i = 0; i < args->operand_count; i++)
         TRY(change_one(args, &api, args->operands[i], path, mode, fault));
+    if (mode == DRY_RUN && strcmp(path, PATH_REVOKE) == 0)
+        rollout_note_several(args);
     return ERR_OK;
 }
 

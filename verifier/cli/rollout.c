@@ -2,21 +2,49 @@
 
 #include <stdio.h>
 
+#include "common/protocol.h"
 #include "show.h"
 
 #define PATH_LIST "/v1/admin/measurements"
 #define PATH_SHOW "/v1/admin/measurement"
+
+#define DAYS_SHOWN 7 /* the others, up to 30, --json has */
 
 static long long number(const json_t *object, const char *member)
 {
     return (long long)json_integer_value(json_object_get(object, member));
 }
 
+enum err rollout_check_names(const struct cli_args *args, struct fault *fault)
+{
+    char image[PROTOCOL_IMAGE_MAX + 1];
+    char version[PROTOCOL_IMAGE_MAX + 1];
+    for (size_t i = 0; i < args->operand_count; i++)
+        TRY(protocol_build_split(args->operands[i], image, version, fault));
+    return ERR_OK;
+}
+
+/* "2026-11-23: 4, 2026-11-22: 7": the last days that had any, the newest first. */
+static enum err set_days(const json_t *use, json_t *shown)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    const json_t *days = json_object_get(use, "days");
+    const size_t count = json_array_size(days);
+    for (size_t i = count; i > 0 && count - i < DAYS_SHOWN; i--) {
+        const json_t *day = json_array_get(days, i - 1);
+        TRY(buf_append_format(&text, "%s%s: %lld", text.len == 0 ? "" : ", ", show_text(day, "day"),
+                              number(day, "releases")));
+    }
+    if (text.len == 0)
+        return ERR_OK;
+    return api_set(shown, "days_text", json_stringn((const char *)text.ptr, text.len));
+}
+
 enum err rollout_print_use(const json_t *measurement)
 {
     static const struct show_column columns[] = {
         {"counted from", "counted_from"}, {"first seen", "first_seen"}, {"last seen", "last_seen"},
-        {"releases", "releases_text"},    {"enclaves", "enclaves"},
+        {"releases", "releases_text"},    {"by day", "days_text"},      {"enclaves", "enclaves"},
     };
     const json_t *use = json_object_get(measurement, "use");
     CLEANUP(json_decrefp) json_t *shown = json_copy((json_t *)(uintptr_t)use);
@@ -27,6 +55,7 @@ enum err rollout_print_use(const json_t *measurement)
     TRY(api_set(shown, "releases_text",
                 json_sprintf("%lld: %lld today, %lld in 7 days", number(use, "releases"),
                              number(use, "releases_today"), number(use, "releases_7_days"))));
+    TRY(set_days(use, shown));
     return show_object(shown, columns, ARRAY_LEN(columns));
 }
 
@@ -125,6 +154,13 @@ enum err rollout_print_losses(const json_t *answer)
          "If the build cannot be trusted, end its enclaves, change each value where it is used,\n"
          "and put the new one with `vouchsafe secret put NAME`.");
     return ERR_OK;
+}
+
+void rollout_note_several(const struct cli_args *args)
+{
+    if (args->operand_count > 1 && !cli_args_has(args, "json"))
+        puts("\nEach build was looked at by itself: whoever gets a secret then may be one of the\n"
+             "others that are named here.");
 }
 
 /* ---- all but the newest ---- */

@@ -4,6 +4,9 @@
 
 #include "api.h"
 
+/* Whether all operands are names of builds, before anything is changed. */
+MUST_CHECK enum err rollout_check_names(const struct cli_args *args, struct fault *fault);
+
 /* The lines of a measurement's `use`. */
 MUST_CHECK enum err rollout_print_use(const json_t *measurement);
 
@@ -12,6 +15,8 @@ MUST_CHECK enum err rollout_print_use(const json_t *measurement);
 MUST_CHECK enum err rollout_add_losses(const struct api *api, json_t *params, json_t *answer,
                                        struct fault *fault);
 MUST_CHECK enum err rollout_print_losses(const json_t *answer);
+/* Where several builds were asked about: each was looked at by itself. */
+void rollout_note_several(const struct cli_args *args);
 
 /* "changed payments@1.4.2 (deprecated)" */
 MUST_CHECK enum err rollout_print_result(const json_t *answer);
