@@ -2,8 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "admin.h"
-#include "admin_list.h"
+#include "admin_change.h"
 #include "common/codec.h"
 #include "common/json_reader.h"
 #include "common/pcr_text.h"
@@ -118,14 +117,9 @@ enum err admin_show_grant(struct admin_call *call, const struct policy *policy, 
 
 static enum err answer_grant(struct admin_call *call, uint64_t id, const char *result, json_t *out)
 {
-    uint64_t revision;
-    json_t *object = json_object();
-    TRY(admin_set(out, "grant", object));
-    TRY(admin_set(out, "result", json_string(result)));
-    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = admin_show_grant(call, policy, id, object);
-    ledger_done(call->warden->ledger);
-    return err;
+    const struct grant_view view = {.call = call};
+    return admin_answer_row(call, &(const struct admin_row){"grant", show_grant, &view}, id, result,
+                            out);
 }
 
 /* --- Adding --- */
@@ -229,6 +223,16 @@ struct grant_names {
     char image[64];
     char measurement[64];
 };
+
+struct new_grant {
+    struct grant_names names;
+    struct policy_grant g;
+};
+
+static void new_grant_free(struct new_grant *new)
+{
+    policy_grant_free(&new->g);
+}
 
 /* To an image or to a signer; PCR8 says who signed, so PCR1 (kernel) goes with it. */
 static enum err check_subject(struct admin_call *call, const struct grant_names *names,
@@ -338,20 +342,6 @@ static enum err find_same(const struct policy *policy, const struct policy_grant
     return ERR_OK;
 }
 
-static enum err prepare_grant(struct admin_call *call, const struct policy *policy,
-                              const struct grant_names *names, struct policy_grant *g,
-                              struct ledger_change *change, uint64_t *id)
-{
-    CLEANUP(buf_free) struct buf columns = {0};
-    TRY(resolve(call, policy, names, g));
-    TRY(find_same(policy, g, id));
-    if (*id != 0)
-        return ERR_OK;
-    *id = policy_grant_count(policy) + 1;
-    TRY(policy_grant_append(g, &columns));
-    return ledger_change_add(change, POLICY_GRANT, *id, &columns);
-}
-
 /* For the record: what the grant demands, as the API shows it, so that an auditor can tell
  * a narrow grant from an open one. */
 static enum err describe_conditions(const struct grant_names *names, const struct policy_grant *g,
@@ -369,77 +359,63 @@ static enum err describe_conditions(const struct grant_names *names, const struc
         return ERR_INTERNAL;
     if (json_object_size(conditions) > 0)
         TRY(json_append(text, conditions));
-    return buf_text(text) == NULL ? ERR_NO_MEMORY : ERR_OK;
+    return ERR_OK;
+}
+
+static enum err prepare_add(struct admin_call *call, const struct policy *policy, void *asked,
+                            struct admin_change *change)
+{
+    struct new_grant *new = asked;
+    struct policy_grant *g = &new->g;
+    CLEANUP(buf_free) struct buf columns = {0};
+    TRY(resolve(call, policy, &new->names, g));
+    TRY(find_same(policy, g, &change->id));
+    if (change->id != 0)
+        return ERR_OK;
+    change->id = policy_grant_count(policy) + 1;
+    change->result = "added";
+    TRY(buf_append_format(&change->object, "%llu: %s to %s%s", (unsigned long long)change->id,
+                          new->names.secret, g->image_id == 0 ? "a signer" : "image ",
+                          g->image_id == 0 ? "" : new->names.image));
+    TRY(describe_conditions(&new->names, g, &change->detail));
+    TRY(policy_grant_append(g, &columns));
+    return ledger_change_add(&change->rows, POLICY_GRANT, change->id, &columns);
 }
 
 enum err admin_grant_add(struct admin_call *call, json_t *out)
 {
-    CLEANUP(ledger_change_free) struct ledger_change change = {0};
-    CLEANUP(policy_grant_free) struct policy_grant g = {0};
-    struct grant_names names = {0};
-    char object[PROTOCOL_NAME_MAX + 96];
-    uint64_t revision;
-    uint64_t id = 0;
-
-    TRY(read_grant(call, &names, &g));
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const enum err err = prepare_grant(call, policy, &names, &g, &change, &id);
-    if (err != ERR_OK || change.count == 0) {
-        ledger_abandon(call->warden->ledger);
-        TRY(err);
-        return answer_grant(call, id, "unchanged", out);
-    }
-    snprintf(object, sizeof object, "%llu: %s to %s%s", (unsigned long long)id, names.secret,
-             g.image_id == 0 ? "a signer" : "image ", g.image_id == 0 ? "" : names.image);
-    CLEANUP(buf_free) struct buf conditions = {0};
-    const enum err described = describe_conditions(&names, &g, &conditions);
-    if (described != ERR_OK) {
-        ledger_abandon(call->warden->ledger);
-        return described;
-    }
-    const struct audit_event event =
-        admin_event(call, revision + 1, object, (const char *)conditions.ptr);
-    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_grant(call, id, "added", out);
+    CLEANUP(new_grant_free) struct new_grant new = {0};
+    TRY(read_grant(call, &new.names, &new.g));
+    return admin_change(call, prepare_add, &new, answer_grant, out);
 }
 
 /* --- Removing --- */
 
-static enum err prepare_remove(struct admin_call *call, const struct policy *policy, uint64_t id,
-                               struct ledger_change *change)
+static enum err prepare_remove(struct admin_call *call, const struct policy *policy, void *asked,
+                               struct admin_change *change)
 {
+    const uint64_t *id = asked;
     CLEANUP(buf_free) struct buf columns = {0};
-    const struct policy_grant *old = policy_grant_get(policy, id);
+    const struct policy_grant *old = policy_grant_get(policy, *id);
     if (old == NULL)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "id"), ERR_NOT_FOUND, "there is no grant %llu",
-             (unsigned long long)id);
+             (unsigned long long)*id);
+    change->id = *id;
     if (old->state == POLICY_REMOVED)
         return ERR_OK;
     struct policy_grant removed = *old; /* borrows old's buffers for the encoding only */
     removed.state = POLICY_REMOVED;
+    change->result = "removed";
+    TRY(buf_append_format(&change->object, "%llu", (unsigned long long)*id));
     TRY(policy_grant_append(&removed, &columns));
-    return ledger_change_add(change, POLICY_GRANT, id, &columns);
+    return ledger_change_add(&change->rows, POLICY_GRANT, *id, &columns);
 }
 
 enum err admin_grant_remove(struct admin_call *call, json_t *out)
 {
-    CLEANUP(ledger_change_free) struct ledger_change change = {0};
-    char object[32];
-    uint64_t revision;
     uint64_t id = 0;
-
     TRY(admin_uint(call, "id", ADMIN_REQUIRED, INT64_MAX, &id));
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const enum err err = prepare_remove(call, policy, id, &change);
-    if (err != ERR_OK || change.count == 0) {
-        ledger_abandon(call->warden->ledger);
-        TRY(err);
-        return answer_grant(call, id, "unchanged", out);
-    }
-    snprintf(object, sizeof object, "%llu", (unsigned long long)id);
-    const struct audit_event event = admin_event(call, revision + 1, object, "");
-    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_grant(call, id, "removed", out);
+    return admin_change(call, prepare_remove, &id, answer_grant, out);
 }
 
 /* --- Listing --- */

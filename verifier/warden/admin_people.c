@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "admin.h"
-#include "admin_list.h"
+#include "admin_change.h"
 #include "common/codec.h"
 #include "common/json_reader.h"
 
@@ -36,14 +35,8 @@ static enum err show_person(const struct policy *policy, uint64_t id, const void
 
 static enum err answer_person(struct admin_call *call, uint64_t id, const char *result, json_t *out)
 {
-    uint64_t revision;
-    json_t *object = json_object();
-    TRY(admin_set(out, "person", object));
-    TRY(admin_set(out, "result", json_string(result)));
-    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = show_person(policy, id, &call->now_ms, object);
-    ledger_done(call->warden->ledger);
-    return err;
+    return admin_answer_row(call, &(const struct admin_row){"person", show_person, &call->now_ms},
+                            id, result, out);
 }
 
 enum err admin_person_name(struct admin_call *call, const char *param,
@@ -85,17 +78,20 @@ static enum err put_person(const struct policy_person *person, uint64_t id,
     return ledger_change_add(change, POLICY_PERSON, id, &columns);
 }
 
-static enum err prepare_person(struct admin_call *call, const struct policy *policy,
-                               const char *name, struct ledger_change *change, uint64_t *id)
+static enum err prepare_person_add(struct admin_call *call, const struct policy *policy,
+                                   void *asked, struct admin_change *change)
 {
+    const char *name = asked;
     struct policy_person person = {.state = POLICY_ACTIVE, .created_ms = call->now_ms};
-    *id = policy_find_person(policy, name);
-    TRY(check_present(call, policy, *id, "name"));
-    if (*id != 0)
+    change->id = policy_find_person(policy, name);
+    TRY(check_present(call, policy, change->id, "name"));
+    if (change->id != 0)
         return ERR_OK;
-    *id = policy_person_count(policy) + 1;
+    change->id = policy_person_count(policy) + 1;
+    change->result = "added";
     snprintf(person.name, sizeof person.name, "%s", name);
-    return put_person(&person, *id, change);
+    TRY(buf_append_text(&change->object, name));
+    return put_person(&person, change->id, &change->rows);
 }
 
 /* Whether somebody could still give every right, without that token or that person (0: with
@@ -106,8 +102,7 @@ static bool people_remain(const struct policy *policy, uint64_t without_token,
     for (uint64_t id = 1; id <= policy_token_count(policy); id++) {
         const struct policy_token *token = policy_token_get(policy, id);
         if (id != without_token && token->person_id != without_person &&
-            token->rights == RIGHT_ALL && token->images.len == 0 &&
-            token->expires_ms == POLICY_NO_TIME &&
+            token->rights == RIGHT_ALL && token->expires_ms == POLICY_NO_TIME &&
             policy_token_life(policy, token, 0) == TOKEN_COUNTS)
             return true;
     }
@@ -115,56 +110,39 @@ static bool people_remain(const struct policy *policy, uint64_t without_token,
 }
 
 static enum err prepare_person_remove(struct admin_call *call, const struct policy *policy,
-                                      const char *name, struct ledger_change *change, uint64_t *id)
+                                      void *asked, struct admin_change *change)
 {
-    *id = policy_find_person(policy, name);
-    if (*id == 0)
+    const char *name = asked;
+    change->id = policy_find_person(policy, name);
+    if (change->id == 0)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "name"), ERR_NOT_FOUND, "there is no person %s",
              name);
-    struct policy_person person = *policy_person_get(policy, *id);
+    struct policy_person person = *policy_person_get(policy, change->id);
     if (person.state == POLICY_REMOVED)
         return ERR_OK;
-    if (!people_remain(policy, 0, *id))
+    if (!people_remain(policy, 0, change->id))
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "name"), ERR_WRONG_STATE,
              "%s has the last token with every right that does not expire: without it nobody "
              "could give some of them any more",
              name);
     person.state = POLICY_REMOVED;
-    return put_person(&person, *id, change);
-}
-
-typedef enum err prepare_person_fn(struct admin_call *call, const struct policy *policy,
-                                   const char *name, struct ledger_change *change, uint64_t *id);
-
-static enum err change_person(struct admin_call *call, prepare_person_fn *prepare,
-                              const char *result, json_t *out)
-{
-    CLEANUP(ledger_change_free) struct ledger_change change = {0};
-    char name[PROTOCOL_PERSON_MAX + 1];
-    uint64_t revision;
-    uint64_t id = 0;
-
-    TRY(admin_person_name(call, "name", name));
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const enum err err = prepare(call, policy, name, &change, &id);
-    if (err != ERR_OK || change.count == 0) {
-        ledger_abandon(call->warden->ledger);
-        TRY(err);
-        return answer_person(call, id, "unchanged", out);
-    }
-    const struct audit_event event = admin_event(call, revision + 1, name, "");
-    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_person(call, id, result, out);
+    change->result = "removed";
+    TRY(buf_append_text(&change->object, name));
+    return put_person(&person, change->id, &change->rows);
 }
 
 enum err admin_person_add(struct admin_call *call, json_t *out)
 {
-    return change_person(call, prepare_person, "added", out);
+    char name[PROTOCOL_PERSON_MAX + 1];
+    TRY(admin_person_name(call, "name", name));
+    return admin_change(call, prepare_person_add, name, answer_person, out);
 }
 
 enum err admin_person_remove(struct admin_call *call, json_t *out)
 {
-    return change_person(call, prepare_person_remove, "removed", out);
+    char name[PROTOCOL_PERSON_MAX + 1];
+    TRY(admin_person_name(call, "name", name));
+    return admin_change(call, prepare_person_remove, name, answer_person, out);
 }
 
 enum err admin_person_list(struct admin_call *call, json_t *out)
@@ -215,14 +193,8 @@ static enum err show_token(const struct policy *policy, uint64_t id, const void 
 
 static enum err answer_token(struct admin_call *call, uint64_t id, const char *result, json_t *out)
 {
-    uint64_t revision;
-    json_t *object = json_object();
-    TRY(admin_set(out, "token", object));
-    TRY(admin_set(out, "result", json_string(result)));
-    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = show_token(policy, id, &call->now_ms, object);
-    ledger_done(call->warden->ledger);
-    return err;
+    return admin_answer_row(call, &(const struct admin_row){"token", show_token, &call->now_ms}, id,
+                            result, out);
 }
 
 /* Nobody gives what they do not hold; what goes beyond an image is for no token of some. */
@@ -249,10 +221,22 @@ enum err admin_images(struct admin_call *call, enum admin_need need, struct buf 
     return images[0] == '\0' ? ERR_OK : image_set_append(bytes_of_text(images), out, call->fault);
 }
 
-static enum err read_token(struct admin_call *call, struct policy_token *token)
+struct new_token {
+    char person[PROTOCOL_PERSON_MAX + 1];
+    struct policy_token token;
+};
+
+static void new_token_free(struct new_token *new)
 {
+    policy_token_free(&new->token);
+}
+
+static enum err read_token(struct admin_call *call, struct new_token *new)
+{
+    struct policy_token *token = &new->token;
     char rights[RIGHTS_TEXT_MAX];
     struct bytes hash = {0};
+    TRY(admin_person_name(call, "person", new->person));
     TRY(admin_bytes(call, "hash", ADMIN_REQUIRED, &hash));
     if (hash.len != sizeof token->hash)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "hash"), ERR_MALFORMED,
@@ -288,97 +272,70 @@ static bool same_token(const struct policy_token *a, const struct policy_token *
            bytes_equal(bytes_of_buf(&a->images), bytes_of_buf(&b->images));
 }
 
-static enum err prepare_token(struct admin_call *call, const struct policy *policy,
-                              const char *person, struct policy_token *token,
-                              struct ledger_change *change, uint64_t *id)
-{
-    TRY(admin_person_find(call, policy, person, &token->person_id));
-    *id = policy_find_token(policy, token->hash);
-    if (*id != 0 && !same_token(policy_token_get(policy, *id), token))
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "hash"), ERR_EXISTS,
-             "there is such a token already, and it is another");
-    if (*id != 0)
-        return ERR_OK;
-    *id = policy_token_count(policy) + 1;
-    return put_token(token, *id, change);
-}
-
 static enum err describe_token(const struct policy_token *token, struct buf *text)
 {
     CLEANUP(json_decrefp) json_t *powers = json_object();
     if (powers == NULL)
         return ERR_NO_MEMORY;
     TRY(set_powers(powers, token));
-    TRY(json_append(text, powers));
-    return buf_text(text) == NULL ? ERR_NO_MEMORY : ERR_OK;
+    return json_append(text, powers);
+}
+
+static enum err prepare_token_create(struct admin_call *call, const struct policy *policy,
+                                     void *asked, struct admin_change *change)
+{
+    struct new_token *new = asked;
+    TRY(admin_person_find(call, policy, new->person, &new->token.person_id));
+    change->id = policy_find_token(policy, new->token.hash);
+    if (change->id != 0 && !same_token(policy_token_get(policy, change->id), &new->token))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "hash"), ERR_EXISTS,
+             "there is such a token already, and it is another");
+    if (change->id != 0)
+        return ERR_OK;
+    change->id = policy_token_count(policy) + 1;
+    change->result = "created";
+    TRY(buf_append_format(&change->object, "%llu: of %s", (unsigned long long)change->id,
+                          new->person));
+    TRY(describe_token(&new->token, &change->detail));
+    return put_token(&new->token, change->id, &change->rows);
 }
 
 enum err admin_token_create(struct admin_call *call, json_t *out)
 {
-    CLEANUP(ledger_change_free) struct ledger_change change = {0};
-    CLEANUP(policy_token_free) struct policy_token token = {0};
-    CLEANUP(buf_free) struct buf powers = {0};
-    char person[PROTOCOL_PERSON_MAX + 1];
-    char object[PROTOCOL_PERSON_MAX + 32];
-    uint64_t revision;
-    uint64_t id = 0;
-
-    TRY(admin_person_name(call, "person", person));
-    TRY(read_token(call, &token));
-    TRY(describe_token(&token, &powers));
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const enum err err = prepare_token(call, policy, person, &token, &change, &id);
-    if (err != ERR_OK || change.count == 0) {
-        ledger_abandon(call->warden->ledger);
-        TRY(err);
-        return answer_token(call, id, "unchanged", out);
-    }
-    snprintf(object, sizeof object, "%llu: of %s", (unsigned long long)id, person);
-    const struct audit_event event =
-        admin_event(call, revision + 1, object, (const char *)powers.ptr);
-    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_token(call, id, "created", out);
+    CLEANUP(new_token_free) struct new_token new = {0};
+    TRY(read_token(call, &new));
+    return admin_change(call, prepare_token_create, &new, answer_token, out);
 }
 
-static enum err prepare_revoke(struct admin_call *call, const struct policy *policy, uint64_t id,
-                               struct ledger_change *change, char *object, size_t size)
+static enum err prepare_token_revoke(struct admin_call *call, const struct policy *policy,
+                                     void *asked, struct admin_change *change)
 {
-    const struct policy_token *old = policy_token_get(policy, id);
+    const uint64_t *id = asked;
+    const struct policy_token *old = policy_token_get(policy, *id);
     if (old == NULL)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "id"), ERR_NOT_FOUND, "there is no token %llu",
-             (unsigned long long)id);
+             (unsigned long long)*id);
+    change->id = *id;
     if (old->state == POLICY_REMOVED)
         return ERR_OK;
-    if (!people_remain(policy, id, 0))
+    if (!people_remain(policy, *id, 0))
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "id"), ERR_WRONG_STATE,
              "token %llu is the last with every right that does not expire: without it nobody "
              "could give some of them any more",
-             (unsigned long long)id);
+             (unsigned long long)*id);
     struct policy_token revoked = *old; /* borrows old's buffers for the encoding only */
     revoked.state = POLICY_REMOVED;
-    snprintf(object, size, "%llu: of %s", (unsigned long long)id,
-             policy_person_get(policy, old->person_id)->name);
-    return put_token(&revoked, id, change);
+    change->result = "revoked";
+    TRY(buf_append_format(&change->object, "%llu: of %s", (unsigned long long)*id,
+                          policy_person_get(policy, old->person_id)->name));
+    return put_token(&revoked, *id, &change->rows);
 }
 
 enum err admin_token_revoke(struct admin_call *call, json_t *out)
 {
-    CLEANUP(ledger_change_free) struct ledger_change change = {0};
-    char object[PROTOCOL_PERSON_MAX + 32] = "";
-    uint64_t revision;
     uint64_t id = 0;
-
     TRY(admin_uint(call, "id", ADMIN_REQUIRED, INT64_MAX, &id));
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const enum err err = prepare_revoke(call, policy, id, &change, object, sizeof object);
-    if (err != ERR_OK || change.count == 0) {
-        ledger_abandon(call->warden->ledger);
-        TRY(err);
-        return answer_token(call, id, "unchanged", out);
-    }
-    const struct audit_event event = admin_event(call, revision + 1, object, "");
-    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_token(call, id, "revoked", out);
+    return admin_change(call, prepare_token_revoke, &id, answer_token, out);
 }
 
 enum err admin_token_list(struct admin_call *call, json_t *out)

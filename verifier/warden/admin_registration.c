@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "admin.h"
+#include "admin_change.h"
 #include "common/codec.h"
 #include "common/json_reader.h"
 #include "common/registration.h"
@@ -156,55 +156,49 @@ static enum err put_serial(const struct policy_enrolled_key *old, const struct s
     return ledger_change_add(change, POLICY_ENROLLED_KEY, key_id, &columns);
 }
 
-static enum err prepare(struct admin_call *call, const struct policy *policy, struct submission *s,
-                        struct ledger_change *change, uint64_t *id)
+static enum err find_earlier(struct admin_call *call, const struct policy *policy,
+                             const struct submission *s, uint64_t *id)
 {
+    *id = policy_find_measurement(policy, policy_find_image(policy, s->image), s->m.version);
+    const struct policy_measurement *m = policy_measurement_get(policy, *id);
+    if (m != NULL && (m->state == MEASUREMENT_DISCARDED || m->state == MEASUREMENT_REVOKED))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "state"), ERR_WRONG_STATE,
+             "%s@%s was registered by this file and is %s for good; a new build needs a new "
+             "version",
+             s->image, s->m.version, measurement_state_name(m->state));
+    return m == NULL ? ERR_INTERNAL : ERR_OK;
+}
+
+/* A build that is there already takes the serial all the same. */
+static enum err prepare(struct admin_call *call, const struct policy *policy, void *asked,
+                        struct admin_change *change)
+{
+    struct submission *s = asked;
     bool again;
+    const uint64_t builds = policy_measurement_count(policy);
     const uint64_t key_id = policy_find_enrolled_key(policy, s->sig.key);
     TRY(check_authority(call, policy, s, key_id));
     const struct policy_enrolled_key *key = policy_enrolled_key_get(policy, key_id);
     TRY(check_serial(call, key, s, &again));
-    if (again) {
-        *id = policy_find_measurement(policy, policy_find_image(policy, s->image), s->m.version);
-        const struct policy_measurement *m = policy_measurement_get(policy, *id);
-        if (m != NULL && (m->state == MEASUREMENT_DISCARDED || m->state == MEASUREMENT_REVOKED))
-            FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "state"), ERR_WRONG_STATE,
-                 "%s@%s was registered by this file and is %s for good; a new build needs a new "
-                 "version",
-                 s->image, s->m.version, measurement_state_name(m->state));
-        return m == NULL ? ERR_INTERNAL : ERR_OK;
-    }
+    if (again)
+        return find_earlier(call, policy, s, &change->id);
     s->m.added_by = key->person_id;
     snprintf(s->inner.person, sizeof s->inner.person, "%s",
              policy_person_get(policy, key->person_id)->name);
     TRY(buf_append(&s->inner.images, bytes_of_buf(&key->images)));
-    TRY(admin_build_prepare(&s->inner, policy, s->image, &s->m, change, id));
-    return put_serial(key, s, key_id, change);
+    TRY(admin_build_prepare(&s->inner, policy, s->image, &s->m, &change->rows, &change->id));
+    if (change->id > builds)
+        change->result = "added";
+    TRY(buf_append_format(&change->object, "%s@%s", s->image, s->m.version));
+    TRY(buf_append_format(&change->detail, "%s, signed by %s, serial %llu",
+                          change->id > builds ? "added as a draft" : "unchanged", s->inner.person,
+                          (unsigned long long)s->file.serial));
+    return put_serial(key, s, key_id, &change->rows);
 }
 
 enum err admin_registration_submit(struct admin_call *call, json_t *out)
 {
-    CLEANUP(ledger_change_free) struct ledger_change change = {0};
     CLEANUP(submission_free) struct submission s = {0};
-    char build[PROTOCOL_BUILD_MAX + 1];
-    char detail[PROTOCOL_PERSON_MAX + 64];
-    uint64_t revision;
-    uint64_t id = 0;
-
     TRY(read_submission(call, &s));
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const uint64_t builds = policy_measurement_count(policy);
-    const enum err err = prepare(call, policy, &s, &change, &id);
-    if (err != ERR_OK || change.count == 0) {
-        ledger_abandon(call->warden->ledger);
-        TRY(err);
-        return admin_build_answer(call, id, "unchanged", out);
-    }
-    snprintf(build, sizeof build, "%s@%s", s.image, s.m.version);
-    snprintf(detail, sizeof detail, "%s, signed by %s, serial %llu",
-             id > builds ? "added as a draft" : "unchanged", s.inner.person,
-             (unsigned long long)s.file.serial);
-    const struct audit_event event = admin_event(call, revision + 1, build, detail);
-    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return admin_build_answer(call, id, id > builds ? "added" : "unchanged", out);
+    return admin_change(call, prepare, &s, admin_build_answer, out);
 }

@@ -1,9 +1,7 @@
 /* Revocations: which certificates and EC2 instances are denied, whatever is granted. */
-#include <stdio.h>
 #include <string.h>
 
-#include "admin.h"
-#include "admin_list.h"
+#include "admin_change.h"
 #include "common/codec.h"
 #include "verifier/attest/cert.h"
 
@@ -50,28 +48,19 @@ static enum err show_revocation(const struct policy *policy, uint64_t id, const 
 static enum err answer_revocation(struct admin_call *call, uint64_t id, const char *result,
                                   json_t *out)
 {
-    uint64_t revision;
-    json_t *object = json_object();
-    TRY(admin_set(out, "revocation", object));
-    TRY(admin_set(out, "result", json_string(result)));
-    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = show_revocation(policy, id, NULL, object);
-    ledger_done(call->warden->ledger);
-    return err;
+    return admin_answer_row(call, &(const struct admin_row){"revocation", show_revocation, NULL},
+                            id, result, out);
 }
 
 /* For the record: what names it. */
 static enum err describe(const struct policy_revocation *r, struct buf *object)
 {
-    if (r->kind == REVOCATION_INSTANCE) {
-        TRY(buf_append_format(object, "instance %s", r->instance));
-    } else {
-        TRY(buf_append_text(object, "certificate "));
-        TRY(hex_append(object, serial_digits(bytes_of_buf(&r->serial))));
-        TRY(buf_append_text(object, " of issuer "));
-        TRY(hex_append(object, bytes_of_buf(&r->issuer)));
-    }
-    return buf_text(object) == NULL ? ERR_NO_MEMORY : ERR_OK;
+    if (r->kind == REVOCATION_INSTANCE)
+        return buf_append_format(object, "instance %s", r->instance);
+    TRY(buf_append_text(object, "certificate "));
+    TRY(hex_append(object, serial_digits(bytes_of_buf(&r->serial))));
+    TRY(buf_append_text(object, " of issuer "));
+    return hex_append(object, bytes_of_buf(&r->issuer));
 }
 
 /* --- Adding --- */
@@ -158,84 +147,65 @@ static uint64_t find_same(const struct policy *policy, const struct policy_revoc
 }
 
 /* One that was removed before comes back into its own row. */
-static enum err prepare_add(const struct policy *policy, const struct policy_revocation *r,
-                            struct ledger_change *change, uint64_t *id)
+static enum err prepare_add(struct admin_call *call, const struct policy *policy, void *asked,
+                            struct admin_change *change)
 {
+    const struct policy_revocation *r = asked;
     CLEANUP(buf_free) struct buf columns = {0};
-    *id = find_same(policy, r);
-    if (*id != 0 && policy_revocation_get(policy, *id)->state == POLICY_ACTIVE)
+    (void)call;
+    change->id = find_same(policy, r);
+    if (change->id != 0 && policy_revocation_get(policy, change->id)->state == POLICY_ACTIVE)
         return ERR_OK;
-    if (*id == 0)
-        *id = policy_revocation_count(policy) + 1;
+    if (change->id == 0)
+        change->id = policy_revocation_count(policy) + 1;
+    change->result = "added";
+    TRY(describe(r, &change->object));
+    TRY(buf_append(&change->detail, bytes_of_buf(&r->reason)));
     TRY(policy_revocation_append(r, &columns));
-    return ledger_change_add(change, POLICY_REVOCATION, *id, &columns);
+    return ledger_change_add(&change->rows, POLICY_REVOCATION, change->id, &columns);
 }
 
 enum err admin_revocation_add(struct admin_call *call, json_t *out)
 {
-    CLEANUP(ledger_change_free) struct ledger_change change = {0};
     CLEANUP(policy_revocation_free) struct policy_revocation r = {0};
-    CLEANUP(buf_free) struct buf object = {0};
-    uint64_t revision;
-    uint64_t id = 0;
-
     TRY(read_revocation(call, &r));
-    TRY(describe(&r, &object));
-    if (buf_text(&r.reason) == NULL)
-        return ERR_NO_MEMORY;
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const enum err err = prepare_add(policy, &r, &change, &id);
-    if (err != ERR_OK || change.count == 0) {
-        ledger_abandon(call->warden->ledger);
-        TRY(err);
-        return answer_revocation(call, id, "unchanged", out);
-    }
-    const struct audit_event event =
-        admin_event(call, revision + 1, (const char *)object.ptr, (const char *)r.reason.ptr);
-    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_revocation(call, id, "added", out);
+    return admin_change(call, prepare_add, &r, answer_revocation, out);
 }
 
 /* --- Removing --- */
 
-static enum err prepare_remove(struct admin_call *call, const struct policy *policy, uint64_t id,
-                               struct ledger_change *change, struct buf *object)
+struct removal {
+    uint64_t id;
+    char reason[REVOCATION_REASON_MAX + 1];
+};
+
+static enum err prepare_remove(struct admin_call *call, const struct policy *policy, void *asked,
+                               struct admin_change *change)
 {
+    const struct removal *removal = asked;
     CLEANUP(buf_free) struct buf columns = {0};
-    const struct policy_revocation *old = policy_revocation_get(policy, id);
+    const struct policy_revocation *old = policy_revocation_get(policy, removal->id);
     if (old == NULL)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "id"), ERR_NOT_FOUND,
-             "there is no revocation %llu", (unsigned long long)id);
+             "there is no revocation %llu", (unsigned long long)removal->id);
+    change->id = removal->id;
     if (old->state == POLICY_REMOVED)
         return ERR_OK;
     struct policy_revocation removed = *old; /* borrows old's buffers for the encoding only */
     removed.state = POLICY_REMOVED;
-    TRY(describe(old, object));
+    change->result = "removed";
+    TRY(describe(old, &change->object));
+    TRY(buf_append_text(&change->detail, removal->reason));
     TRY(policy_revocation_append(&removed, &columns));
-    return ledger_change_add(change, POLICY_REVOCATION, id, &columns);
+    return ledger_change_add(&change->rows, POLICY_REVOCATION, removal->id, &columns);
 }
 
 enum err admin_revocation_remove(struct admin_call *call, json_t *out)
 {
-    CLEANUP(ledger_change_free) struct ledger_change change = {0};
-    CLEANUP(buf_free) struct buf object = {0};
-    char reason[REVOCATION_REASON_MAX + 1] = "";
-    uint64_t revision;
-    uint64_t id = 0;
-
-    TRY(admin_uint(call, "id", ADMIN_REQUIRED, INT64_MAX, &id));
-    TRY(admin_text(call, "reason", ADMIN_REQUIRED, sizeof reason, reason));
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const enum err err = prepare_remove(call, policy, id, &change, &object);
-    if (err != ERR_OK || change.count == 0) {
-        ledger_abandon(call->warden->ledger);
-        TRY(err);
-        return answer_revocation(call, id, "unchanged", out);
-    }
-    const struct audit_event event =
-        admin_event(call, revision + 1, (const char *)object.ptr, reason);
-    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_revocation(call, id, "removed", out);
+    struct removal removal = {0};
+    TRY(admin_uint(call, "id", ADMIN_REQUIRED, INT64_MAX, &removal.id));
+    TRY(admin_text(call, "reason", ADMIN_REQUIRED, sizeof removal.reason, removal.reason));
+    return admin_change(call, prepare_remove, &removal, answer_revocation, out);
 }
 
 /* --- Listing --- */

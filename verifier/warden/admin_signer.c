@@ -2,8 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "admin.h"
-#include "admin_list.h"
+#include "admin_change.h"
 #include "common/json_reader.h"
 
 /* --- Showing --- */
@@ -30,14 +29,8 @@ static enum err show_signer(const struct policy *policy, uint64_t id, const void
 
 static enum err answer_signer(struct admin_call *call, uint64_t id, const char *result, json_t *out)
 {
-    uint64_t revision;
-    json_t *object = json_object();
-    TRY(admin_set(out, "signer", object));
-    TRY(admin_set(out, "result", json_string(result)));
-    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
-    const enum err err = show_signer(policy, id, NULL, object);
-    ledger_done(call->warden->ledger);
-    return err;
+    return admin_answer_row(call, &(const struct admin_row){"signer", show_signer, NULL}, id,
+                            result, out);
 }
 
 enum err admin_signer_list(struct admin_call *call, json_t *out)
@@ -52,12 +45,24 @@ enum err admin_signer_list(struct admin_call *call, json_t *out)
 
 /* --- Adding --- */
 
-static enum err read_signer(struct admin_call *call, struct policy_enrolled_key *key)
+struct new_signer {
+    char person[PROTOCOL_PERSON_MAX + 1];
+    struct policy_enrolled_key key;
+};
+
+static void new_signer_free(struct new_signer *new)
 {
+    policy_enrolled_key_free(&new->key);
+}
+
+static enum err read_signer(struct admin_call *call, struct new_signer *new)
+{
+    struct policy_enrolled_key *key = &new->key;
     struct bytes value = {0};
     if ((call->rights & RIGHT_DRAFT) == 0)
         FAIL(call->fault, ERR_FORBIDDEN,
              "%s's token does not have the right draft and cannot give it", call->person);
+    TRY(admin_person_name(call, "person", new->person));
     TRY(admin_bytes(call, "key", ADMIN_REQUIRED, &value));
     if (value.len != sizeof key->public_key)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "key"), ERR_MALFORMED,
@@ -85,22 +90,6 @@ static bool same_signer(const struct policy_enrolled_key *a, const struct policy
            bytes_equal(bytes_of_buf(&a->images), bytes_of_buf(&b->images));
 }
 
-static enum err prepare_signer(struct admin_call *call, const struct policy *policy,
-                               const char *person, struct policy_enrolled_key *key,
-                               struct ledger_change *change, uint64_t *id)
-{
-    TRY(admin_person_find(call, policy, person, &key->person_id));
-    *id = policy_find_enrolled_key(policy, key->public_key);
-    if (*id != 0 && !same_signer(policy_enrolled_key_get(policy, *id), key))
-        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "key"), ERR_EXISTS,
-             "signer %llu has this key, and is another or was removed: make a new key",
-             (unsigned long long)*id);
-    if (*id != 0)
-        return ERR_OK;
-    *id = policy_enrolled_key_count(policy) + 1;
-    return put_signer(key, *id, change);
-}
-
 /* For the record: for which images. */
 static enum err describe(const struct policy_enrolled_key *key, struct buf *text)
 {
@@ -110,71 +99,61 @@ static enum err describe(const struct policy_enrolled_key *key, struct buf *text
     TRY(admin_set_images(json, bytes_of_buf(&key->images)));
     TRY(admin_set(json, "key", admin_base64(bytes_of(key->public_key, sizeof key->public_key))));
     TRY(admin_set(json, "label", json_string(key->label)));
-    TRY(json_append(text, json));
-    return buf_text(text) == NULL ? ERR_NO_MEMORY : ERR_OK;
+    return json_append(text, json);
+}
+
+static enum err prepare_add(struct admin_call *call, const struct policy *policy, void *asked,
+                            struct admin_change *change)
+{
+    struct new_signer *new = asked;
+    struct policy_enrolled_key *key = &new->key;
+    TRY(admin_person_find(call, policy, new->person, &key->person_id));
+    change->id = policy_find_enrolled_key(policy, key->public_key);
+    if (change->id != 0 && !same_signer(policy_enrolled_key_get(policy, change->id), key))
+        FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "key"), ERR_EXISTS,
+             "signer %llu has this key, and is another or was removed: make a new key",
+             (unsigned long long)change->id);
+    if (change->id != 0)
+        return ERR_OK;
+    change->id = policy_enrolled_key_count(policy) + 1;
+    change->result = "added";
+    TRY(buf_append_format(&change->object, "%llu: of %s", (unsigned long long)change->id,
+                          new->person));
+    TRY(describe(key, &change->detail));
+    return put_signer(key, change->id, &change->rows);
 }
 
 enum err admin_signer_add(struct admin_call *call, json_t *out)
 {
-    CLEANUP(ledger_change_free) struct ledger_change change = {0};
-    CLEANUP(policy_enrolled_key_free) struct policy_enrolled_key key = {0};
-    CLEANUP(buf_free) struct buf detail = {0};
-    char person[PROTOCOL_PERSON_MAX + 1];
-    char object[PROTOCOL_PERSON_MAX + 32];
-    uint64_t revision;
-    uint64_t id = 0;
-
-    TRY(admin_person_name(call, "person", person));
-    TRY(read_signer(call, &key));
-    TRY(describe(&key, &detail));
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const enum err err = prepare_signer(call, policy, person, &key, &change, &id);
-    if (err != ERR_OK || change.count == 0) {
-        ledger_abandon(call->warden->ledger);
-        TRY(err);
-        return answer_signer(call, id, "unchanged", out);
-    }
-    snprintf(object, sizeof object, "%llu: of %s", (unsigned long long)id, person);
-    const struct audit_event event =
-        admin_event(call, revision + 1, object, (const char *)detail.ptr);
-    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_signer(call, id, "added", out);
+    CLEANUP(new_signer_free) struct new_signer new = {0};
+    TRY(read_signer(call, &new));
+    return admin_change(call, prepare_add, &new, answer_signer, out);
 }
 
 /* --- Removing --- */
 
-static enum err prepare_remove(struct admin_call *call, const struct policy *policy, uint64_t id,
-                               struct ledger_change *change, char *object, size_t size)
+static enum err prepare_remove(struct admin_call *call, const struct policy *policy, void *asked,
+                               struct admin_change *change)
 {
-    const struct policy_enrolled_key *old = policy_enrolled_key_get(policy, id);
+    const uint64_t *id = asked;
+    const struct policy_enrolled_key *old = policy_enrolled_key_get(policy, *id);
     if (old == NULL)
         FAIL(fault_at(call->fault, FAULT_NO_OFFSET, "id"), ERR_NOT_FOUND, "there is no signer %llu",
-             (unsigned long long)id);
+             (unsigned long long)*id);
+    change->id = *id;
     if (old->state == POLICY_REMOVED)
         return ERR_OK;
     struct policy_enrolled_key removed = *old; /* borrows old's buffers for the encoding only */
     removed.state = POLICY_REMOVED;
-    snprintf(object, size, "%llu: of %s", (unsigned long long)id,
-             policy_person_get(policy, old->person_id)->name);
-    return put_signer(&removed, id, change);
+    change->result = "removed";
+    TRY(buf_append_format(&change->object, "%llu: of %s", (unsigned long long)*id,
+                          policy_person_get(policy, old->person_id)->name));
+    return put_signer(&removed, *id, &change->rows);
 }
 
 enum err admin_signer_remove(struct admin_call *call, json_t *out)
 {
-    CLEANUP(ledger_change_free) struct ledger_change change = {0};
-    char object[PROTOCOL_PERSON_MAX + 32] = "";
-    uint64_t revision;
     uint64_t id = 0;
-
     TRY(admin_uint(call, "id", ADMIN_REQUIRED, INT64_MAX, &id));
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
-    const enum err err = prepare_remove(call, policy, id, &change, object, sizeof object);
-    if (err != ERR_OK || change.count == 0) {
-        ledger_abandon(call->warden->ledger);
-        TRY(err);
-        return answer_signer(call, id, "unchanged", out);
-    }
-    const struct audit_event event = admin_event(call, revision + 1, object, "");
-    TRY(ledger_commit_change(call->warden->ledger, &change, &event, call->fault));
-    return answer_signer(call, id, "removed", out);
+    return admin_change(call, prepare_remove, &id, answer_signer, out);
 }
