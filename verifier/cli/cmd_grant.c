@@ -1,13 +1,12 @@
 /* `vouchsafe grant ...`: which image, or which signer, gets which secret. */
 #include <stdio.h>
 
-#include "api.h"
+#include "api_command.h"
 #include "command.h"
 #include "common/codec.h"
 #include "common/pcr_text.h"
 #include "common/protocol.h"
 #include "pcr_values.h"
-#include "show.h"
 #include "verifier/measure/pcr_of.h"
 
 #define PATH_GRANTS "/v1/admin/grants"
@@ -206,7 +205,7 @@ static enum err describe_accepted(const json_t *accepted, json_t *conditions)
 }
 
 /* Conditions besides the image, in words. */
-static enum err describe(json_t *grant)
+static enum err describe_row(json_t *grant)
 {
     static const char *const shown[] = {"measurement", "region",     "application", "versions",
                                         "quota",       "not_before", "not_after",   "pcr1",
@@ -249,12 +248,10 @@ static enum err print_result(const struct cli_args *args, const json_t *answer)
 
 static enum err add_run(const struct cli_args *args, struct fault *fault)
 {
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
     TRY(set_grant(params, args, fault));
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "POST", PATH_GRANTS, params, &answer, fault));
+    TRY(api_post(args, PATH_GRANTS, params, &answer, fault));
     return print_result(args, answer);
 }
 
@@ -265,31 +262,20 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
         {"IMAGE", "image"},     {"CONDITIONS", "conditions"},
         {"CREATED", "created"},
     };
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
-    CLEANUP(json_decrefp) json_t *rows = NULL;
     TRY(api_set_option(params, "secret", args, "secret"));
     TRY(api_set_option(params, "image", args, "image"));
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_list(&api, PATH_GRANTS, params, "after", "grants", &rows, fault));
-    if (cli_args_has(args, "json"))
-        return cli_print_json(rows);
-    for (size_t i = 0; i < json_array_size(rows); i++)
-        TRY(describe(json_array_get(rows, i)));
-    return show_table(rows, columns, ARRAY_LEN(columns));
+    const struct api_listing listing = {PATH_GRANTS, "grants", columns, ARRAY_LEN(columns),
+                                        describe_row};
+    return api_print_list(args, params, &listing, fault);
 }
 
 static enum err remove_run(const struct cli_args *args, struct fault *fault)
 {
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
-    uint64_t id;
-    if (decimal_parse(bytes_of_text(args->operands[0]), INT64_MAX, &id) != ERR_OK || id == 0)
-        FAIL(fault, ERR_USAGE, "a grant's number is expected, as grant list shows it");
-    TRY(api_set(params, "id", json_integer((json_int_t)id)));
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "POST", PATH_GRANTS "/remove", params, &answer, fault));
+    TRY(api_set_id(params, args, "grant", fault));
+    TRY(api_post(args, PATH_GRANTS "/remove", params, &answer, fault));
     return print_result(args, answer);
 }
 

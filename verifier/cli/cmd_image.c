@@ -1,7 +1,6 @@
 /* `vouchsafe image list`: the lines of builds and how many count. */
-#include "api.h"
+#include "api_command.h"
 #include "command.h"
-#include "show.h"
 
 static enum err list_run(const struct cli_args *args, struct fault *fault)
 {
@@ -14,14 +13,10 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
         {"DISCARDED", "measurements.discarded"},
         {"CREATED", "created"},
     };
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
-    CLEANUP(json_decrefp) json_t *images = NULL;
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_list(&api, "/v1/admin/images", params, "after", "images", &images, fault));
-    if (cli_args_has(args, "json"))
-        return cli_print_json(images);
-    return show_table(images, columns, ARRAY_LEN(columns));
+    const struct api_listing listing = {"/v1/admin/images", "images", columns, ARRAY_LEN(columns),
+                                        NULL};
+    return api_print_list(args, params, &listing, fault);
 }
 
 static const struct cli_option list_options[] = {API_OPTIONS};

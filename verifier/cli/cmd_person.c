@@ -1,24 +1,21 @@
 /* `vouchsafe person ...`: who there is. */
 #include <stdio.h>
 
-#include "api.h"
+#include "api_command.h"
 #include "command.h"
 #include "common/codec.h"
-#include "show.h"
 
 #define PATH_PERSONS "/v1/admin/persons"
 
 static enum err change(const struct cli_args *args, const char *path, struct fault *fault)
 {
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
     CLEANUP(buf_free) struct buf line = {0};
     if (!utf8_valid(bytes_of_text(args->operands[0])))
         return ERR_UTF8;
     TRY(api_set(params, "name", json_string(args->operands[0])));
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "POST", path, params, &answer, fault));
+    TRY(api_post(args, path, params, &answer, fault));
     if (cli_args_has(args, "json"))
         return cli_print_json(answer);
     const json_t *person = json_object_get(answer, "person");
@@ -47,14 +44,9 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
         {"TOKENS", "tokens"},
         {"CREATED", "created"},
     };
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
-    CLEANUP(json_decrefp) json_t *rows = NULL;
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_list(&api, PATH_PERSONS, params, "after", "persons", &rows, fault));
-    if (cli_args_has(args, "json"))
-        return cli_print_json(rows);
-    return show_table(rows, columns, ARRAY_LEN(columns));
+    const struct api_listing listing = {PATH_PERSONS, "persons", columns, ARRAY_LEN(columns), NULL};
+    return api_print_list(args, params, &listing, fault);
 }
 
 static const struct cli_option options[] = {API_OPTIONS};

@@ -7,14 +7,13 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 
-#include "api.h"
+#include "api_command.h"
 #include "build_options.h"
 #include "command.h"
 #include "common/codec.h"
 #include "common/openssl_cleanup.h"
 #include "common/registration.h"
 #include "common/sshsig.h"
-#include "show.h"
 #include "verifier/clock.h"
 
 #define PATH_REGISTRATIONS "/v1/admin/registrations"
@@ -129,13 +128,11 @@ static enum err set_files(json_t *params, const struct cli_args *args, struct fa
 
 static enum err submit_run(const struct cli_args *args, struct fault *fault)
 {
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
     CLEANUP(buf_free) struct buf line = {0};
     TRY(set_files(params, args, fault));
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "POST", PATH_REGISTRATIONS, params, &answer, fault));
+    TRY(api_post(args, PATH_REGISTRATIONS, params, &answer, fault));
     if (cli_args_has(args, "json"))
         return cli_print_json(answer);
     const json_t *m = json_object_get(answer, "measurement");

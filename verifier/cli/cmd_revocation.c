@@ -2,13 +2,12 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 
-#include "api.h"
+#include "api_command.h"
 #include "command.h"
 #include "common/attdoc.h"
 #include "common/codec.h"
 #include "common/cose_sign1.h"
 #include "common/openssl_cleanup.h"
-#include "show.h"
 #include "verifier/attest/cert.h"
 
 #define PATH_REVOCATIONS "/v1/admin/revocations"
@@ -132,6 +131,13 @@ static enum err describe(json_t *revocation, struct buf *out)
                              show_text(revocation, "issuer_cn"));
 }
 
+static enum err describe_row(json_t *row)
+{
+    CLEANUP(buf_free) struct buf what = {0};
+    TRY(describe(row, &what));
+    return api_set(row, "what", json_stringn((const char *)what.ptr, what.len));
+}
+
 static enum err print_result(const struct cli_args *args, const json_t *answer)
 {
     if (cli_args_has(args, "json"))
@@ -150,13 +156,11 @@ static enum err print_result(const struct cli_args *args, const json_t *answer)
 
 static enum err add_run(const struct cli_args *args, struct fault *fault)
 {
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
     TRY(set_reason(params, args, fault));
     TRY(set_subject(params, args, fault));
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "POST", PATH_REVOCATIONS, params, &answer, fault));
+    TRY(api_post(args, PATH_REVOCATIONS, params, &answer, fault));
     return print_result(args, answer);
 }
 
@@ -166,34 +170,19 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
         {"ID", "id"},         {"WHAT", "what"},     {"STATE", "state"},
         {"REASON", "reason"}, {"PERSON", "person"}, {"CREATED", "created"},
     };
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
-    CLEANUP(json_decrefp) json_t *rows = NULL;
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_list(&api, PATH_REVOCATIONS, params, "after", "revocations", &rows, fault));
-    if (cli_args_has(args, "json"))
-        return cli_print_json(rows);
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        CLEANUP(buf_free) struct buf what = {0};
-        json_t *row = json_array_get(rows, i);
-        TRY(describe(row, &what));
-        TRY(api_set(row, "what", json_stringn((const char *)what.ptr, what.len)));
-    }
-    return show_table(rows, columns, ARRAY_LEN(columns));
+    const struct api_listing listing = {PATH_REVOCATIONS, "revocations", columns,
+                                        ARRAY_LEN(columns), describe_row};
+    return api_print_list(args, params, &listing, fault);
 }
 
 static enum err remove_run(const struct cli_args *args, struct fault *fault)
 {
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
-    uint64_t id;
-    if (decimal_parse(bytes_of_text(args->operands[0]), INT64_MAX, &id) != ERR_OK || id == 0)
-        FAIL(fault, ERR_USAGE, "a revocation's number is expected, as revocation list shows it");
     TRY(set_reason(params, args, fault));
-    TRY(api_set(params, "id", json_integer((json_int_t)id)));
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "POST", PATH_REVOCATIONS "/remove", params, &answer, fault));
+    TRY(api_set_id(params, args, "revocation", fault));
+    TRY(api_post(args, PATH_REVOCATIONS "/remove", params, &answer, fault));
     return print_result(args, answer);
 }
 

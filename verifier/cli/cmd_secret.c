@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "api_command.h"
 #include "command.h"
 #include "common/fd_cleanup.h"
 #include "common/openssl_cleanup.h"
 #include "common/protocol.h"
 #include "common/wrap.h"
-#include "show.h"
 #include "trust.h"
 #include "verifier/clock.h"
 
@@ -171,14 +171,10 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
         {"NAME", "name"},   {"VERSION", "current_version"}, {"BYTES", "size"},
         {"STATE", "state"}, {"CREATED", "created"},         {"UPDATED", "updated"},
     };
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
-    CLEANUP(json_decrefp) json_t *rows = NULL;
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_list(&api, "/v1/admin/secrets", params, "after", "secrets", &rows, fault));
-    if (cli_args_has(args, "json"))
-        return cli_print_json(rows);
-    return show_table(rows, columns, ARRAY_LEN(columns));
+    const struct api_listing listing = {"/v1/admin/secrets", "secrets", columns, ARRAY_LEN(columns),
+                                        NULL};
+    return api_print_list(args, params, &listing, fault);
 }
 
 static const struct cli_option put_options[] = {

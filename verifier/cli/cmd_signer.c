@@ -3,12 +3,11 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 
-#include "api.h"
+#include "api_command.h"
 #include "command.h"
 #include "common/codec.h"
 #include "common/openssl_cleanup.h"
 #include "common/sshsig.h"
-#include "show.h"
 
 #define PATH_SIGNERS "/v1/admin/signers"
 #define KEY_FILE_MAX 4096
@@ -71,7 +70,6 @@ static enum err print_result(const struct cli_args *args, const json_t *answer)
 
 static enum err add_run(const struct cli_args *args, struct fault *fault)
 {
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
     if (cli_args_value(args, "person") == NULL || !cli_args_has(args, "image"))
@@ -81,8 +79,7 @@ static enum err add_run(const struct cli_args *args, struct fault *fault)
     TRY(api_set_list(params, "images", args, "image", fault));
     TRY(api_set_option(params, "label", args, "label"));
     TRY(set_key(params, args->operands[0], fault));
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "POST", PATH_SIGNERS, params, &answer, fault));
+    TRY(api_post(args, PATH_SIGNERS, params, &answer, fault));
     return print_result(args, answer);
 }
 
@@ -93,27 +90,17 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
         {"LABEL", "label"}, {"LAST SERIAL", "last_serial"}, {"STATE", "state"},
         {"KEY", "key"},     {"CREATED", "created"},
     };
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
-    CLEANUP(json_decrefp) json_t *rows = NULL;
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_list(&api, PATH_SIGNERS, params, "after", "signers", &rows, fault));
-    if (cli_args_has(args, "json"))
-        return cli_print_json(rows);
-    return show_table(rows, columns, ARRAY_LEN(columns));
+    const struct api_listing listing = {PATH_SIGNERS, "signers", columns, ARRAY_LEN(columns), NULL};
+    return api_print_list(args, params, &listing, fault);
 }
 
 static enum err remove_run(const struct cli_args *args, struct fault *fault)
 {
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
-    uint64_t id;
-    if (decimal_parse(bytes_of_text(args->operands[0]), INT64_MAX, &id) != ERR_OK || id == 0)
-        FAIL(fault, ERR_USAGE, "a signer's number is expected, as signer list shows it");
-    TRY(api_set(params, "id", json_integer((json_int_t)id)));
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "POST", PATH_SIGNERS "/remove", params, &answer, fault));
+    TRY(api_set_id(params, args, "signer", fault));
+    TRY(api_post(args, PATH_SIGNERS "/remove", params, &answer, fault));
     return print_result(args, answer);
 }
 

@@ -7,12 +7,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "api.h"
+#include "api_command.h"
 #include "command.h"
 #include "common/codec.h"
 #include "common/cose_sign1.h"
 #include "common/fd_cleanup.h"
-#include "show.h"
 
 #define PATH_TOKENS "/v1/admin/tokens"
 #define TOKEN_LEN   32
@@ -126,27 +125,17 @@ static enum err list_run(const struct cli_args *args, struct fault *fault)
         {"ID", "id"},       {"PERSON", "person"}, {"RIGHTS", "rights"},   {"IMAGES", "images"},
         {"LABEL", "label"}, {"STATE", "state"},   {"CREATED", "created"}, {"EXPIRES", "expires"},
     };
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
-    CLEANUP(json_decrefp) json_t *rows = NULL;
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_list(&api, PATH_TOKENS, params, "after", "tokens", &rows, fault));
-    if (cli_args_has(args, "json"))
-        return cli_print_json(rows);
-    return show_table(rows, columns, ARRAY_LEN(columns));
+    const struct api_listing listing = {PATH_TOKENS, "tokens", columns, ARRAY_LEN(columns), NULL};
+    return api_print_list(args, params, &listing, fault);
 }
 
 static enum err revoke_run(const struct cli_args *args, struct fault *fault)
 {
-    CLEANUP(api_free) struct api api = {0};
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
-    uint64_t id;
-    if (decimal_parse(bytes_of_text(args->operands[0]), INT64_MAX, &id) != ERR_OK || id == 0)
-        FAIL(fault, ERR_USAGE, "a token's number is expected, as token list shows it");
-    TRY(api_set(params, "id", json_integer((json_int_t)id)));
-    TRY(api_open(args, API_ARENA_TOKEN, &api, fault));
-    TRY(api_call(&api, "POST", PATH_TOKENS "/revoke", params, &answer, fault));
+    TRY(api_set_id(params, args, "token", fault));
+    TRY(api_post(args, PATH_TOKENS "/revoke", params, &answer, fault));
     return cli_args_has(args, "json") ? cli_print_json(answer) : print_result(answer, stdout);
 }
 
