@@ -29,6 +29,9 @@
         .name = "not-after", .arg = "TIME", .help = "matches nothing after (RFC 3339, UTC)"        \
     }
 
+/* IMAGE@VERSION as the members `image` and `version`; ERR_USAGE. */
+MUST_CHECK enum err build_set_name(json_t *params, const char *build, struct fault *fault);
+
 /* IMAGE@VERSION, the first operand, and what the options say of it, as the members of
  * `POST /v1/admin/measurements`.  ERR_USAGE, and the errors of what is read. */
 MUST_CHECK enum err build_set(json_t *params, const struct cli_args *args, struct fault *fault);
