@@ -520,7 +520,11 @@ class Commands(WithStore):
                      status=2)
         self.refused("usage", "grant", "add", "a", "--image", "x", "--role-pcr3", "ab", status=2)
         self.refused("not_found", "grant", "remove", "7")
-        self.refused("usage", "grant", "remove", "one", status=2)
+        for command in ("grant remove", "signer remove", "revocation remove", "token revoke"):
+            group = command.split()[0]
+            for wrong in ("one", "0", "-1"):
+                self.refused("usage", *command.split(), "--", wrong, status=2,
+                             says=f"a {group}'s number is expected, as {group} list shows it")
 
     # ---- the issuer ----
 

@@ -306,6 +306,48 @@ START_TEST(valid_second_person)
 }
 END_TEST
 
+/* --- What a token for some images takes back --- */
+
+START_TEST(valid_confined_discard)
+{
+    FIXTURE(f);
+    uint8_t pipeline[WARDEN_TOKEN_LEN];
+    uint8_t same_person[WARDEN_TOKEN_LEN];
+    uint8_t other[WARDEN_TOKEN_LEN];
+    uint8_t drafter[WARDEN_TOKEN_LEN];
+    struct token_spec spec = TOKEN_OF("ci", RIGHTS_OF_IMAGES);
+    spec.images = "payments";
+    fixture_token(&f, spec, pipeline);
+    fixture_token(&f, spec, same_person);
+    spec.person = "cd";
+    fixture_token(&f, spec, other);
+    fixture_token(&f, TOKEN_OF("bob", RIGHT_DRAFT), drafter);
+#define DISCARD(token, of)                                  \
+    admin_as(&f, token_bytes(token), "measurement.discard", \
+             PARAMS(p_text("image", "payments"), p_text("version", (of))), NULL)
+    for (unsigned i = 1; i <= 3; i++) {
+        CLEANUP(buf_free) struct buf pcrs = {0};
+        struct mkdoc_fields fields;
+        char version[4];
+        snprintf(version, sizeof version, "%u", i);
+        mkdoc_fields_defaults(&fields, (int64_t)NOW_MS, MODULE, 6 + i);
+        pcr_map(&fields, 7, &pcrs);
+        ck_ok(admin_as(&f, i < 3 ? token_bytes(pipeline) : token_bytes(f.token), "measurement.add",
+                       PARAMS(p_text("image", "payments"), p_text("version", version),
+                              p_map("pcrs", &pcrs), p_bool("draft", true)),
+                       NULL));
+    }
+    ck_err(DISCARD(other, "1"), ERR_FORBIDDEN);
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "no drafts but cd's own"));
+    ck_err(DISCARD(pipeline, "3"), ERR_FORBIDDEN); /* a person's, with every right */
+    ck_ok(DISCARD(same_person, "1"));
+    ck_ok(DISCARD(pipeline, "1")); /* again: nothing changes */
+    ck_err(DISCARD(other, "1"), ERR_FORBIDDEN);
+    ck_ok(DISCARD(drafter, "2")); /* for all images: anybody's */
+    ck_ok(DISCARD(drafter, "3"));
+}
+END_TEST
+
 /* --- What a token for some images learns of others --- */
 
 START_TEST(valid_confined)
@@ -351,4 +393,4 @@ END_TEST
 
 UNIT_MAIN("admin_people", valid_person, valid_person_remove, wrong_person, valid_token,
           valid_revoke, wrong_token_values, wrong_escalation, wrong_last_token, valid_second_person,
-          valid_confined)
+          valid_confined_discard, valid_confined)

@@ -180,8 +180,8 @@ static enum err remove_run(const struct cli_args *args, struct fault *fault)
 {
     CLEANUP(json_decrefp) json_t *params = json_object();
     CLEANUP(json_decrefp) json_t *answer = NULL;
-    TRY(set_reason(params, args, fault));
     TRY(api_set_id(params, args, "revocation", fault));
+    TRY(set_reason(params, args, fault));
     TRY(api_post(args, PATH_REVOCATIONS "/remove", params, &answer, fault));
     return print_result(args, answer);
 }

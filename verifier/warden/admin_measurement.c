@@ -308,6 +308,16 @@ static bool may_become(enum measurement_state from, enum measurement_state to)
     return may[from][to];
 }
 
+/* A pipeline of some images takes back its own mistakes, not what others are about to approve. */
+static enum err check_own_draft(struct admin_call *call, const struct policy_measurement *m)
+{
+    if (call->images.len > 0 && m->added_by != call->person_id)
+        FAIL(call->fault, ERR_FORBIDDEN,
+             "%s's token is for some images only, and takes back no drafts but %s's own",
+             call->person, call->person);
+    return ERR_OK;
+}
+
 static enum err prepare_state(struct admin_call *call, const struct policy *policy,
                               const char *image, const char *version, enum measurement_state to,
                               struct ledger_change *change, uint64_t *id)
@@ -316,6 +326,7 @@ static enum err prepare_state(struct admin_call *call, const struct policy *poli
     CLEANUP(buf_free) struct buf columns = {0};
     TRY(find_build(call, policy, image, version, id));
     const struct policy_measurement *old = policy_measurement_get(policy, *id);
+    TRY(check_own_draft(call, old));
     if (old->state == to)
         return ERR_OK;
     if (!may_become(old->state, to))
