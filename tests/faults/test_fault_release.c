@@ -4,6 +4,9 @@
  * secret is left, whatever failed. */
 #include "fault_warden.h"
 
+/* Of the one build that is released to. */
+#define USES "SELECT coalesce(sum(releases), 0) FROM measurement_use"
+
 static unsigned unsynced;    /* releases that were refused because a sync failed */
 static struct wrap_key *key; /* of all attempts: one of RSA takes long to make */
 
@@ -53,6 +56,8 @@ static bool release_once(unsigned class, uint64_t at, unsigned variant, struct t
     ck_assert_msg(sent.err != ERR_OK || after == before + 1, "released without a record: %s",
                   inject->last);
     ck_assert_uint_le(after, before + 1);
+    ck_assert_msg(db_number(&f, USES) == after,
+                  "how the build is used is not what is on record: %s", inject->last);
     /* That a commit is forced to the disk shows only where forcing fails. */
     if (sent.err != ERR_OK && strncmp(inject->last, "fdatasync ", 10) == 0)
         unsynced++;
