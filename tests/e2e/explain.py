@@ -163,6 +163,25 @@ class Explain(WithEnclave):
                       self.explain(1, request_of(run)))
         self.granted(self.fetch(module=self.enclave("right.sock", *ROLE)))
 
+    def test_revoked(self):
+        """Denied as an instance, and by its certificate: taken back as the advice says."""
+        path, run = self.document()
+        self.granted(run)
+        asked = ("--document", path, "--secret", SECRET)
+        instance = re.match("i-[0-9a-f]+", self.records("release.granted")[0]["document"]["module_id"])[0]
+        for subject, reason in ((("--instance-id", instance), "instance_revoked"),
+                                (("--document", path, "--position", "1"), "certificate_revoked")):
+            self.done("revocation", "add", *subject, "--reason", "stolen")
+            self.denied(self.fetch(), "refused")
+            text = self.explain(1, *asked)
+            self.assertIn(f"deny wins ({reason})\n", text)
+            self.assertIn("    vouchsafe revocation list\n"
+                          "    vouchsafe revocation remove ID --reason TEXT\n", text)
+            denied = [row for row in self.json("revocation", "list") if row["state"] == "active"]
+            self.done("revocation", "remove", str(denied[0]["id"]), "--reason", "a mistake")
+            self.assertIn(": it is released (granted)\n", self.explain(0, *asked))
+            self.granted(self.fetch())
+
     def test_quota(self):
         for grant in self.json("grant", "list"):
             self.done("grant", "remove", str(grant["id"]))

@@ -115,8 +115,9 @@ static enum err advise_revocation(const json_t *answer, const json_t *secret, st
 {
     (void)answer;
     (void)secret;
-    return buf_append_text(out, "vouchsafe revocation list\n"
-                                "  (whoever has the right people may remove it there)");
+    return buf_append_text(out, "if it is denied by mistake, whoever has the right people:\n"
+                                "  vouchsafe revocation list\n"
+                                "  vouchsafe revocation remove ID --reason TEXT");
 }
 
 static enum err advise_put(const json_t *answer, const json_t *secret, struct buf *out)
