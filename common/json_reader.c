@@ -178,27 +178,41 @@ enum err json_reader_object(json_t *object, const char *path, enum json_mode mod
     return ERR_OK;
 }
 
+/* Where a text goes.  jansson does not ask what became of a key, and goes on: so it is kept. */
+struct sink {
+    struct buf *out;
+    enum err err; /* the first */
+};
+
 /* jansson writes DEL as it is. */
-static int append_chunk(const char *text, size_t len, void *out)
+static enum err append_escaped(struct buf *out, struct bytes text)
 {
-    static const char del[] = "\\u007F";
-    while (len > 0) {
-        const char *found = memchr(text, 0x7f, len);
-        const size_t before = found == NULL ? len : (size_t)(found - text);
-        if (buf_append(out, bytes_of(text, before)) != ERR_OK ||
-            (found != NULL && buf_append_text(out, del) != ERR_OK))
-            return -1;
-        const size_t done = before + (found != NULL);
-        text += done;
-        len -= done;
+    while (text.len > 0) {
+        const uint8_t *del = memchr(text.ptr, 0x7f, text.len);
+        const size_t before = del == NULL ? text.len : (size_t)(del - text.ptr);
+        TRY(buf_append(out, bytes_of(text.ptr, before)));
+        if (del == NULL)
+            return ERR_OK;
+        TRY(buf_append_text(out, "\\u007F"));
+        text = bytes_of(del + 1, text.len - before - 1);
     }
-    return 0;
+    return ERR_OK;
+}
+
+static int append_chunk(const char *text, size_t len, void *context)
+{
+    struct sink *sink = context;
+    if (sink->err == ERR_OK)
+        sink->err = append_escaped(sink->out, bytes_of(text, len));
+    return sink->err == ERR_OK ? 0 : -1;
 }
 
 static enum err append(struct buf *out, const json_t *value, size_t flags)
 {
     const size_t before = out->len;
-    if (json_dump_callback(value, append_chunk, out, flags | JSON_ENSURE_ASCII) == 0)
+    struct sink sink = {.out = out, .err = ERR_OK};
+    if (json_dump_callback(value, append_chunk, &sink, flags | JSON_ENSURE_ASCII) == 0 &&
+        sink.err == ERR_OK)
         return ERR_OK;
     out->len = before;
     return ERR_NO_MEMORY;

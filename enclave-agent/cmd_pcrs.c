@@ -1,12 +1,10 @@
 /* vouchsafe-agent pcrs: this enclave's own measurements, as its NSM has them. */
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "command.h"
 #include "common/codec.h"
-
-CLEANUP_PTR(json_t, json_decref, json_freep)
+#include "common/json_reader.h"
 
 /* Always shown; the others where they are not zero. */
 static bool is_usual(unsigned index)
@@ -16,7 +14,7 @@ static bool is_usual(unsigned index)
 
 static enum err print_json(const struct nsm_pcr *pcrs, bool debug)
 {
-    CLEANUP(json_freep) json_t *values = json_object();
+    CLEANUP(json_decrefp) json_t *values = json_object();
     for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
         const struct bytes value = bytes_of(pcrs[i].value, ATTDOC_PCR_LEN);
         char index[4];
@@ -28,12 +26,14 @@ static enum err print_json(const struct nsm_pcr *pcrs, bool debug)
         if (json_object_set_new(values, index, json_string(hex)) != 0)
             return ERR_NO_MEMORY;
     }
-    CLEANUP(json_freep) json_t *json = json_pack("{s:O, s:b}", "pcrs", values, "debug", debug);
-    char *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2));
-    if (text == NULL)
+    CLEANUP(json_decrefp) json_t *json = json_pack("{s:O, s:b}", "pcrs", values, "debug", debug);
+    CLEANUP(buf_free) struct buf text = {0};
+    if (json == NULL)
         return ERR_NO_MEMORY;
-    puts(text);
-    free(text);
+    TRY(json_append_lines(&text, json));
+    if (buf_text(&text) == NULL)
+        return ERR_NO_MEMORY;
+    puts((const char *)text.ptr);
     return ERR_OK;
 }
 
