@@ -214,8 +214,11 @@ enum err sshsig_sign(EVP_PKEY *key, const char *name_space, struct bytes message
     size_t len = sizeof sig.signature;
     if (ctx == NULL)
         return crypto_failed();
-    if (EVP_PKEY_is_a(key, "ED25519") != 1)
-        return ERR_PUBLIC_KEY;
+    crypto_begin();
+    if (EVP_PKEY_is_a(key, "ED25519") != 1) {
+        const enum err own = crypto_own_fault();
+        return own != ERR_OK ? own : ERR_PUBLIC_KEY;
+    }
     TRY(append_signed(name_space, message, &signed_text));
     if (EVP_PKEY_get_raw_public_key(key, sig.key, &key_len) != 1 ||
         EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) != 1 ||

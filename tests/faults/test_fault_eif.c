@@ -1,11 +1,12 @@
-/* Measuring an image file under failure: whatever fails, no other values come out, and no
- * memory is lost. */
+/* Measuring under failure, an image file and what a PCR follows from: whatever fails, no other
+ * values come out, and no memory is lost. */
 #include "sweep.h"
 
 #include <openssl/ec.h>
 
 #include "tests/lib/mkeif.h"
 #include "verifier/measure/eif.h"
+#include "verifier/measure/pcr_of.h"
 
 static struct buf file;
 static uint8_t pcr[3][ATTDOC_PCR_LEN];
@@ -75,4 +76,50 @@ START_TEST(images)
 }
 END_TEST
 
-UNIT_MAIN("fault_eif", images)
+/* ---- PCR8 by its certificate, PCR16 by a file ---- */
+
+static uint8_t derived[2][ATTDOC_PCR_LEN];
+static const uint8_t unset[ATTDOC_PCR_LEN];
+
+static enum err derive(void)
+{
+    TRY(pcr_of_certificate(bytes_of_buf(&file), derived[0], NULL));
+    return pcr_of_extension(bytes_of_buf(&file), derived[1], NULL);
+}
+
+static void derived_both(void)
+{
+    ck_assert_mem_eq(derived[0], pcr8, ATTDOC_PCR_LEN);
+    ck_assert_mem_ne(derived[1], unset, ATTDOC_PCR_LEN);
+}
+
+static void derived_less(void)
+{
+    ck_assert(memcmp(derived[0], unset, ATTDOC_PCR_LEN) == 0 ||
+              memcmp(derived[0], pcr8, ATTDOC_PCR_LEN) == 0);
+    ck_assert_mem_eq(derived[1], unset, ATTDOC_PCR_LEN);
+}
+
+static void derive_again(void)
+{
+    memset(derived, 0, sizeof derived);
+}
+
+START_TEST(derivations)
+{
+    CLEANUP(buf_free) struct buf der = {0};
+    sweep_begin();
+    EVP_PKEY *key = EVP_EC_gen("P-384");
+    ck_ok(mkeif_certificate(key, 3, &der));
+    ck_ok(mkeif_pcr(bytes_of_buf(&der), pcr8));
+    ck_ok(mkeif_pem("CERTIFICATE", bytes_of_buf(&der), &file));
+    EVP_PKEY_free(key);
+    sweep_run(&(const struct sweep){"derived", INJECT_OPENSSL, derive, derived_both, derived_less,
+                                    derive_again, NULL, 0});
+    sweep_run(&(const struct sweep){"derived", INJECT_ALLOC, derive, derived_both, derived_less,
+                                    derive_again, NULL, 4});
+    buf_free(&file);
+}
+END_TEST
+
+UNIT_MAIN("fault_eif", images, derivations)

@@ -1,11 +1,14 @@
 /* The steps that are not a warden's, under failure: judging a document, reading and writing
- * the protocol's JSON, the keyring, the enclave's check of an answer, and the delivery. */
+ * the protocol's JSON, the keyring, the enclave's check of an answer, the delivery, and a signed
+ * registration file. */
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "sweep.h"
 
 #include "common/protocol.h"
+#include "common/registration.h"
+#include "common/sshsig.h"
 #include "enclave-agent/deliver.h"
 #include "tests/lib/mkdoc.h"
 #include "tests/unit/answer_world.h"
@@ -321,4 +324,61 @@ START_TEST(deliveries)
 }
 END_TEST
 
-UNIT_MAIN("fault_steps", documents, answers, keyrings, deliveries)
+/* ---- a registration file: written, signed, verified, read ---- */
+
+static struct registration to_sign = {.store_id = {7}, .serial = 3, .expires_ms = DOC_MS};
+static struct registration signed_file;
+static EVP_PKEY *signing_key;
+
+static enum err registration_round(void)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    CLEANUP(buf_free) struct buf armored = {0};
+    struct sshsig sig;
+    TRY(registration_append(&to_sign, &text));
+    TRY(sshsig_sign(signing_key, REGISTRATION_NAMESPACE, bytes_of_buf(&text), &armored));
+    TRY(sshsig_parse(bytes_of_buf(&armored), REGISTRATION_NAMESPACE, &sig, NULL));
+    TRY(sshsig_verify(&sig, REGISTRATION_NAMESPACE, bytes_of_buf(&text), NULL));
+    return registration_parse(bytes_of_buf(&text), &signed_file, NULL);
+}
+
+static void registration_same(void)
+{
+    ck_assert_uint_eq(signed_file.serial, to_sign.serial);
+    ck_assert_int_eq(signed_file.expires_ms, to_sign.expires_ms);
+    ck_assert_mem_eq(signed_file.store_id, to_sign.store_id, sizeof to_sign.store_id);
+    ck_assert(json_equal(signed_file.measurement, to_sign.measurement) == 1);
+}
+
+static void registration_none(void)
+{
+    ck_assert_uint_eq(signed_file.serial, 0);
+    ck_assert_ptr_null(signed_file.measurement);
+}
+
+static void registration_forget(void)
+{
+    registration_free(&signed_file);
+    signed_file = (struct registration){.serial = 0};
+}
+
+START_TEST(registrations)
+{
+    sweep_begin();
+    signing_key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    ck_assert_ptr_nonnull(signing_key);
+    to_sign.measurement = json_pack("{s:s, s:s, s:{s:s}}", "image", "payments", "version", "1.4.2",
+                                    "labels", "commit", "5d5eab0");
+    ck_assert_ptr_nonnull(to_sign.measurement);
+    sweep_run(&(const struct sweep){"registration", INJECT_OPENSSL, registration_round,
+                                    registration_same, registration_none, registration_forget, NULL,
+                                    0});
+    sweep_run(&(const struct sweep){"registration", INJECT_ALLOC, registration_round,
+                                    registration_same, registration_none, registration_forget, NULL,
+                                    2});
+    registration_free(&to_sign);
+    EVP_PKEY_free(signing_key);
+}
+END_TEST
+
+UNIT_MAIN("fault_steps", documents, answers, keyrings, deliveries, registrations)
