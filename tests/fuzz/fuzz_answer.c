@@ -98,7 +98,7 @@ static uint8_t read_answer(struct bytes in, struct release_answer *out)
     FUZZ_OK(buf_append(&out->receipt, fuzz_take_chunk(&in)));
     FUZZ_OK(buf_append(&out->enc, fuzz_take_chunk(&in)));
     out->count = ARRAY_LEN(names);
-    for (size_t i = 0; i < out->count; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         snprintf(out->item[i].name, sizeof out->item[i].name, "%s", names[i]);
         FUZZ_OK(buf_append(&out->item[i].ciphertext, fuzz_take_chunk(&in)));
     }
