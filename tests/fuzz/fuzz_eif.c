@@ -182,6 +182,31 @@ static EVP_PKEY *choose_key(unsigned *seed)
     }
 }
 
+/* Signed well, but it may be another PCR, another value, or no such map at all. */
+static void sign_other(const struct mkeif *eif, EVP_PKEY *key, struct bytes der, unsigned *seed,
+                       struct buf *section)
+{
+    static const char *const names[] = {"CERTIFICATE", "CERTIFICATE", "PRIVATE KEY", ""};
+    CLEANUP(buf_free) struct buf payload = {0};
+    CLEANUP(buf_free) struct buf pem = {0};
+    CLEANUP(buf_free) struct buf message = {0};
+    uint8_t pcr[3][ATTDOC_PCR_LEN];
+    FUZZ_OK(mkeif_pcrs(eif, pcr));
+    const struct bytes value =
+        bytes_of(pcr[fuzz_choose(seed, 2)], ATTDOC_PCR_LEN - fuzz_choose(seed, 2));
+    FUZZ_OK(mkeif_pcr_info(fuzz_choose(seed, 2), value, &payload));
+    if (fuzz_choose(seed, 2) == 0) {
+        FUZZ_OK(buf_reserve(&payload, 64));
+        const unsigned next = (*seed += 0x9e3779b9u);
+        payload.len = fuzz_mutate_cbor(payload.ptr, payload.len, payload.len + 64, next);
+    }
+    const char *name = names[fuzz_choose(seed, ARRAY_LEN(names))];
+    if (name[0] != '\0')
+        FUZZ_OK(mkeif_pem(name, der, &pem));
+    FUZZ_OK(mkeif_message(key, bytes_of_buf(&payload), &message));
+    FUZZ_OK(mkeif_signature(bytes_of_buf(&pem), bytes_of_buf(&message), section));
+}
+
 /* Drops what is there and signs the rest, under a certificate that may be changed, too. */
 static void sign_again(struct mkeif *eif, unsigned *seed, struct buf *section)
 {
@@ -197,7 +222,11 @@ static void sign_again(struct mkeif *eif, unsigned *seed, struct buf *section)
     FUZZ_OK(mkeif_certificate(key, fuzz_choose(seed, 2) == 0 ? 1 : 3, &der));
     if (fuzz_choose(seed, 3) == 0)
         fuzz_mutate_der(bytes_of_buf(&der), seed, &changed);
-    FUZZ_OK(mkeif_sign(eif, key, bytes_of_buf(changed.len > 0 ? &changed : &der), section));
+    const struct bytes used = bytes_of_buf(changed.len > 0 ? &changed : &der);
+    if (fuzz_choose(seed, 3) == 0)
+        sign_other(eif, key, used, seed, section);
+    else
+        FUZZ_OK(mkeif_sign(eif, key, used, section));
     mkeif_add(eif, MKEIF_SIGNATURE, bytes_of_buf(section));
 }
 

@@ -29,6 +29,16 @@ static void check_names(struct bytes in, const char *text)
     fuzz_accepted++;
 }
 
+/* What utf8_valid says, for a name that a terminal shows as one word. */
+static void check_person(struct bytes in)
+{
+    bool blank = false;
+    for (size_t i = 0; i < in.len; i++)
+        blank = blank || in.ptr[i] <= ' ' || in.ptr[i] == 0x7f;
+    FUZZ_HOLDS(protocol_person_valid(in) ==
+               (!blank && in.len >= 1 && in.len <= PROTOCOL_PERSON_MAX && utf8_valid(in)));
+}
+
 static void check_pcrs(struct bytes in, const char *text)
 {
     unsigned index = ATTDOC_PCR_COUNT;
@@ -82,11 +92,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(text, data, size);
     text[size] = '\0';
     check_names(in, text);
+    check_person(in);
     check_pcrs(in, text);
     check_target(text);
     FUZZ_OK(wanted_add(&wanted, bytes_of_text("db/main"), 0, 3, NULL));
     enum err err = protocol_user_data_check(&wanted, in, &application, NULL);
     FUZZ_HOLDS(err == ERR_OK ? fuzz_within(application, in) : err == ERR_NOT_BOUND);
+    /* What shows it, unchecked, finds it in all that the check lets pass. */
+    FUZZ_HOLDS(!protocol_application(in, &application) || fuzz_within(application, in));
     /* Any application bytes come back, up to the limit. */
     err = protocol_user_data(&wanted, in, &user_data);
     FUZZ_HOLDS(err == (size <= PROTOCOL_APPLICATION_MAX ? ERR_OK : ERR_TOO_LARGE));
@@ -94,5 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     FUZZ_OK(protocol_user_data_check(&wanted, bytes_of_buf(&user_data), &application, NULL));
     FUZZ_HOLDS(bytes_equal(application, in));
+    FUZZ_HOLDS(protocol_application(bytes_of_buf(&user_data), &application) &&
+               bytes_equal(application, in));
     return 0;
 }
