@@ -286,9 +286,11 @@ START_TEST(wrong_chunks)
         case 5: /* the last row is gone */
             builds->len -= STORE_MAC_LEN;
             break;
-        default: /* a row is there twice */
-            ck_ok(ledger_head_put(&other, POLICY_MEASUREMENT, LEDGER_CHUNK_ROWS + 1,
-                                  builds->ptr + builds->len - STORE_MAC_LEN, NULL));
+        default: { /* a row is there twice */
+            uint8_t last[STORE_MAC_LEN];
+            memcpy(last, builds->ptr + builds->len - sizeof last, sizeof last);
+            ck_ok(ledger_head_put(&other, POLICY_MEASUREMENT, LEDGER_CHUNK_ROWS + 1, last, NULL));
+        }
         }
         ck_ok(ledger_head_check(&other, keyring, &stored, &holds));
         ck_assert_msg(holds == (attack == 0), "attack %u", attack);
