@@ -14,6 +14,7 @@
 #include "common/openssl_cleanup.h"
 #include "common/registration.h"
 #include "common/sshsig.h"
+#include "show.h"
 #include "verifier/clock.h"
 
 #define PATH_REGISTRATIONS "/v1/admin/registrations"
