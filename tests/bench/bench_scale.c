@@ -221,8 +221,8 @@ static enum err do_show(void *context)
 {
     struct subject *s = context;
     char image[32];
-    snprintf(image, sizeof image, "image%llu",
-             (unsigned long long)(1 + 77 % (s->size / BUILDS_OF_IMAGE)));
+    const unsigned long long number = 1 + 77 % (s->size / BUILDS_OF_IMAGE);
+    snprintf(image, sizeof image, "image%llu", number);
     json_auto_t *shown = admin_do(s->f, "measurement.show",
                                   PARAMS(p_text("image", image), p_text("version", "1.77")));
     ck_assert_uint_eq(uint_at(shown, "measurement.id"), 77);
@@ -480,7 +480,7 @@ static void print_rows(const struct result *results, const uint64_t *sizes, size
         printf(" %24llu", (unsigned long long)sizes[i]);
     printf("    last:first\n");
     for (unsigned row = 0; row < ROW_COUNT; row++) {
-        double medians[SIZES_MAX];
+        double medians[SIZES_MAX] = {0};
         printf("%-30s", row_names[row]);
         for (size_t i = 0; i < count; i++) {
             struct bench_series series = results[i].row[row];
@@ -503,7 +503,7 @@ static void print_beside(const struct result *r, uint64_t size)
     printf("of %llu: a release, alone %*s %12.3f %12.1f %10.1f %10.1f\n", (unsigned long long)size,
            1, "", r->alone.cpu_units, r->alone.wait_us[0] / 1000, r->alone.wait_us[1] / 1000,
            r->alone.wait_us[2] / 1000);
-    printf("  beside %u who register %*s %12.3f %12.1f %10.1f %10.1f   (%u builds registered)\n",
+    printf("  beside %d who register %*s %12.3f %12.1f %10.1f %10.1f   (%u builds registered)\n",
            REGISTRARS, 4, "", r->registering.cpu_units, r->registering.wait_us[0] / 1000,
            r->registering.wait_us[1] / 1000, r->registering.wait_us[2] / 1000, r->registered);
 }
