@@ -25,7 +25,8 @@ struct admin_call {
     uint64_t token_id; /* 0: no token that we know.  Set, with the label, for dead ones too */
     char label[POLICY_LABEL_MAX];
     struct fault *fault;
-    struct buf text; /* an answer that is JSON text already, in place of the object */
+    uint64_t paused_at; /* the revision since a list's last pause; 0: none yet */
+    struct buf text;    /* an answer that is JSON text already, in place of the object */
 };
 
 /* Fills the JSON object `out`; on an error its content is dropped. */

@@ -49,7 +49,7 @@ enum err admin_list_rows(struct admin_call *call, const struct policy *policy,
         if (looked == ADMIN_LOOK_MAX)
             return admin_set(out, "next", json_integer((json_int_t)after));
         if (looked++ % ROWS_AT_ONCE == ROWS_AT_ONCE - 1)
-            ledger_pause(call->warden->ledger);
+            call->paused_at = ledger_pause(call->warden->ledger);
         if (rows->wanted != NULL && !rows->wanted(policy, id, rows->context))
             continue;
         if (json_array_size(shown) == limit)

@@ -22,9 +22,11 @@ enum err use_view_get(struct use_view *view, uint64_t id, const struct store_use
 {
     struct store *store = view->call->warden->store;
     TRY(view->failed);
-    if (view->from == 0 || id < view->from || id - view->from >= view->window) {
+    if (view->from == 0 || id < view->from || id - view->from >= view->window ||
+        view->revision != view->call->paused_at) {
         memset(view->use, 0, view->window * sizeof view->use[0]);
         view->from = id;
+        view->revision = view->call->paused_at;
         view->failed = store_ops(store)->use_scan(store, id, id + view->window - 1, put_use, view,
                                                   view->call->fault);
         TRY(view->failed);

@@ -11,9 +11,10 @@
 #define USE_WINDOW_OF_IMAGE 16
 struct use_view {
     struct admin_call *call;
-    uint64_t window; /* 1..USE_WINDOW */
-    uint64_t from;   /* the first id of the window; 0: nothing was read yet */
-    enum err failed; /* what was not read once is not asked for again: all of the list fails */
+    uint64_t window;   /* 1..USE_WINDOW */
+    uint64_t from;     /* the first id of the window; 0: nothing was read yet */
+    uint64_t revision; /* call->paused_at when it was read: a row's state and use belong together */
+    enum err failed;   /* what was not read once is not asked for again: all of the list fails */
     struct store_use use[USE_WINDOW];
 };
 /* Of any measurement, also one that nothing is known of. */

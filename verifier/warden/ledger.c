@@ -18,10 +18,12 @@ void ledger_done(struct ledger *l)
     pthread_rwlock_unlock(&l->policy_lock);
 }
 
-void ledger_pause(struct ledger *l)
+uint64_t ledger_pause(struct ledger *l)
 {
-    pthread_rwlock_unlock(&l->policy_lock);
-    pthread_rwlock_rdlock(&l->policy_lock);
+    uint64_t revision;
+    ledger_done(l);
+    (void)ledger_read(l, &revision);
+    return revision;
 }
 
 const struct policy *ledger_begin(struct ledger *l, uint64_t *revision)

@@ -31,8 +31,9 @@ const struct store_identity *ledger_identity(const struct ledger *ledger);
 const struct policy *ledger_read(struct ledger *ledger, uint64_t *revision);
 void ledger_done(struct ledger *ledger);
 /* Between ledger_read and ledger_done: lets a change through that waits, and with it whoever
- * waits behind that.  Rows may differ then, none is gone.  For who reads many. */
-void ledger_pause(struct ledger *ledger);
+ * waits behind that.  Rows may differ then, none is gone.  For who reads many.  The revision
+ * that holds from then on. */
+uint64_t ledger_pause(struct ledger *ledger);
 
 /* --- A change by an administrator --- */
 
