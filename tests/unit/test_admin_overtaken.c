@@ -1,7 +1,8 @@
 /* Operations that a change overtakes, on purpose: the moments are made, and not waited for. */
 #include "release_fixture.h"
 
-#include "verifier/warden/ledger.h"
+#include "verifier/policy/explain.h"
+#include "verifier/warden/ledger_internal.h"
 
 /* What happens where an operation pauses: the first time, once. */
 static void (*in_pause)(struct warden_fixture *f);
@@ -65,4 +66,58 @@ START_TEST(valid_activated_beside_a_page)
 }
 END_TEST
 
-UNIT_MAIN("admin_overtaken", valid_activated_beside_a_page)
+/* --- Explain --- */
+
+static void add_person(struct warden_fixture *f)
+{
+    json_auto_t *added = admin_do(f, "person.add", PARAMS(p_text("name", "bob")));
+    ck_assert_str_eq(text_at(added, "result"), "added");
+}
+
+/* Builds of payments that are none of the document's: into the policy in memory, past the store. */
+static void load_many(struct warden_fixture *f, unsigned count)
+{
+    struct policy *policy = f->warden->ledger->policy;
+    for (unsigned i = 1; i <= count; i++) {
+        CLEANUP(buf_free) struct buf columns = {0};
+        CLEANUP(policy_measurement_free)
+        struct policy_measurement m = {.image_id = 1, .state = MEASUREMENT_ACTIVE};
+        struct pcr_set pcrs = {.present = PCR_BITS_CODE};
+        memcpy(m.root, attest_trust_root_sha256(f->warden->trust), sizeof m.root);
+        for (size_t pcr = 0; pcr < 3; pcr++)
+            memcpy(pcrs.value[pcr], &i, sizeof i);
+        snprintf(m.version, sizeof m.version, "x%u", i);
+        ck_ok(pcr_set_append(&pcrs, &m.pcrs));
+        ck_ok(buf_append(&m.labels, bytes_of("\xa0", 1)));
+        ck_ok(policy_measurement_append(&m, &columns));
+        ck_ok(policy_measurement_load(policy, policy_measurement_count(policy) + 1,
+                                      bytes_of_buf(&columns)));
+    }
+}
+
+/* A search through very many builds lets changes and releases through. */
+START_TEST(valid_change_beside_explain)
+{
+    FIXTURE(f);
+    ATTEMPT(a);
+    fixture = &f;
+    fixture_policy(&f);
+    load_many(&f, EXPLAIN_BUILDS_AT_ONCE);
+    attempt_make(&f, &a);
+    a.fields.pcr[0][0] ^= 1;
+    attempt_sign(&a);
+    json_auto_t *status = admin_do(&f, "status", NO_PARAMS);
+    in_pause = add_person;
+    json_auto_t *answer =
+        admin_do(&f, "explain",
+                 PARAMS(p_buf("attestation_document", &a.document), p_text("secrets", "db/main")));
+    ck_assert_uint_eq(pauses, 1);
+    ck_assert_str_eq(text_at(answer, "secrets.0.nearest.measurement"), "payments@1.4.2");
+    /* As it was decided, before the pause. */
+    ck_assert_uint_eq(uint_at(answer, "policy_revision"), uint_at(status, "policy_revision"));
+    json_auto_t *persons = admin_do(&f, "person.list", NO_PARAMS);
+    ck_assert_uint_eq(json_array_size(json_at(persons, "persons")), 2);
+}
+END_TEST
+
+UNIT_MAIN("admin_overtaken", valid_activated_beside_a_page, valid_change_beside_explain)

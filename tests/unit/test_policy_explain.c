@@ -335,7 +335,106 @@ START_TEST(nearest_debug)
 }
 END_TEST
 
+/* --- Changes beside the search --- */
+
+#define MANY (2 * EXPLAIN_BUILDS_AT_ONCE + 500)
+
+struct pausing {
+    struct world *w;
+    unsigned pauses;
+};
+
+/* PCR0 to PCR2 of `seed`, and a PCR16 of its own. */
+static struct pcr_set build_of(unsigned seed, uint64_t id)
+{
+    struct pcr_set set = code_of_seed(seed);
+    set_pcr(&set, 16, ones);
+    memcpy(set.value[16], &id, sizeof id);
+    return set;
+}
+
+static void change_much(struct world *w)
+{
+    struct policy_image image = {.name = "other"};
+    struct policy_grant grant = w->grant;
+    grant.state = POLICY_REMOVED; /* the one that is being searched for */
+    PUT(w, grant, 1, &grant);
+    grant.state = POLICY_ACTIVE;
+    w->measurement.state = MEASUREMENT_REVOKED; /* the one that is compared next */
+    w->pcrs = build_of(5, EXPLAIN_BUILDS_AT_ONCE);
+    SET_TEXT(w->measurement.version, "1000");
+    world_put_measurement(w, EXPLAIN_BUILDS_AT_ONCE);
+    w->measurement.state = MEASUREMENT_ACTIVE;
+    /* Many images, the last one granted, each with a build that is nearer than all others. */
+    for (uint64_t id = 2; id <= 100; id++) {
+        snprintf(image.name, sizeof image.name, "other%u", (unsigned)id);
+        PUT(w, image, id, &image);
+        w->measurement.image_id = id;
+        w->pcrs = build_of(1, id);
+        world_put_measurement(w, policy_measurement_count(w->policy) + 1);
+    }
+    grant.secret_id = 2;
+    grant.image_id = 100;
+    PUT(w, grant, 3, &grant);
+}
+
+static void pause(void *context)
+{
+    struct pausing *p = context;
+    if (p->pauses++ == 0)
+        change_much(p->w);
+}
+
+/* The search lets changes through, and goes on with what was there when it began. */
+START_TEST(valid_change_beside_the_search)
+{
+    CLEANUP(world_free) struct world w = {0};
+    struct pausing pausing = {.w = &w};
+    struct policy_facts facts;
+    world_begin(&w);
+    w.pcrs = code_of_seed(5);
+    world_load(&w);
+    for (uint64_t id = 2; id <= MANY; id++) {
+        w.pcrs = build_of(5, id);
+        if (id == EXPLAIN_BUILDS_AT_ONCE + 1) /* behind the pause */
+            set_pcr(&w.pcrs, 1, w.fields.pcr[1]);
+        snprintf(w.measurement.version, sizeof w.measurement.version, "%u", (unsigned)id);
+        world_put_measurement(&w, id);
+    }
+    SET_TEXT(w.secret.name, "second");
+    w.secret.current_version = 1;
+    PUT(&w, secret, 2, &w.secret);
+    w.version[0].secret_id = 2;
+    PUT(&w, secret_version, 3, &w.version[0]);
+    w.grant.secret_id = 2;
+    PUT(&w, grant, 2, &w.grant);
+    w.grant.secret_id = 1;
+    world_want(&w, "db", 0, 0);
+    world_want(&w, "second", 0, 0);
+    CLEANUP(verified_doc_freep) struct verified_doc *doc = world_document(&w);
+    policy_facts_of(doc, bytes_of("", 0), &facts);
+    const struct policy_inquiry inquiry = {.facts = &facts,
+                                           .wanted = &w.wanted,
+                                           .now_ms = NOW_MS,
+                                           .production = true,
+                                           .pause = pause,
+                                           .pause_context = &pausing};
+    ck_ok(policy_explain(w.policy, &inquiry, &w.explanation));
+    ck_assert_uint_eq(pausing.pauses, MANY / EXPLAIN_BUILDS_AT_ONCE); /* one search for both */
+    ck_assert_uint_eq(policy_image_count(w.policy), 100);
+    ck_assert_int_eq(w.explanation.code, ERR_REFUSED);
+    for (size_t i = 0; i < 2; i++) {
+        const struct explained_secret *s = &w.explanation.secret[i];
+        ck_assert_int_eq(s->reason, REASON_NO_MEASUREMENT);
+        ck_assert_uint_eq(s->nearest.measurement_id, EXPLAIN_BUILDS_AT_ONCE + 1);
+        ck_assert(s->nearest.granted);
+        ck_assert_uint_eq(s->nearest.equal, 1);
+        ck_assert_uint_eq(s->nearest.different, 3);
+    }
+}
+END_TEST
+
 UNIT_MAIN("policy_explain", valid_meanings, every_reason_has_a_sentence, every_reason_has_a_check,
           valid_granted, secret_without_a_value, valid_candidates, many_candidates, unknown_chain,
           unknown_application, most_equal_pcrs, equally_near, nearest_of_granted_images,
-          nothing_near, nearest_debug)
+          nothing_near, nearest_debug, valid_change_beside_the_search)

@@ -221,50 +221,58 @@ static void consider_nearest(const struct policy *policy, const struct policy_fa
         *best = found;
 }
 
-/* Looked for once, however many grants and secrets ask: by image id. */
-struct nearest_of_image {
-    bool known;
-    struct explained_nearest nearest;
+/* Each image is searched once, however many grants and secrets ask. */
+struct search {
+    const struct policy *policy;
+    const struct policy_inquiry *inquiry;
+    uint64_t compared;
+    uint64_t image_count; /* when it began: a pause may bring more, which are not searched */
+    struct nearest_of_image {
+        bool known;
+        struct explained_nearest nearest;
+    } * image; /* by id, the first is not used */
 };
 
-static struct explained_nearest nearest_of(const struct policy *policy,
-                                           const struct policy_facts *facts, uint64_t image_id,
-                                           struct nearest_of_image *images)
+static void compare_next(struct search *s, uint64_t id, struct explained_nearest *best)
 {
-    struct nearest_of_image *image = &images[image_id];
-    for (uint64_t id = 0; !image->known && (id = policy_next_build(policy, image_id, id)) != 0;)
-        consider_nearest(policy, facts, id, &image->nearest);
+    if (++s->compared % EXPLAIN_BUILDS_AT_ONCE == 0 && s->inquiry->pause != NULL)
+        s->inquiry->pause(s->inquiry->pause_context);
+    consider_nearest(s->policy, s->inquiry->facts, id, best);
+}
+
+static struct explained_nearest nearest_of(struct search *s, uint64_t image_id)
+{
+    if (image_id > s->image_count)
+        return (struct explained_nearest){0};
+    struct nearest_of_image *image = &s->image[image_id];
+    for (uint64_t id = 0; !image->known && (id = policy_next_build(s->policy, image_id, id)) != 0;)
+        compare_next(s, id, &image->nearest);
     image->known = true;
     return image->nearest;
 }
 
-static struct explained_nearest nearest_of_granted(const struct policy *policy,
-                                                   const struct policy_facts *facts,
-                                                   uint64_t secret_id,
-                                                   struct nearest_of_image *images)
+static struct explained_nearest nearest_of_granted(struct search *s, uint64_t secret_id)
 {
     struct explained_nearest best = {0};
-    for (uint64_t id = policy_first_grant(policy, secret_id); id != 0;
-         id = policy_next_grant(policy, id)) {
-        const struct policy_grant *grant = policy_grant_get(policy, id);
+    for (uint64_t id = policy_first_grant(s->policy, secret_id); id != 0;
+         id = policy_next_grant(s->policy, id)) {
+        const struct policy_grant *grant = policy_grant_get(s->policy, id);
         if (grant->state != POLICY_ACTIVE || grant->image_id == 0)
             continue;
-        const struct explained_nearest found = nearest_of(policy, facts, grant->image_id, images);
-        if (is_nearer(policy, &found, &best))
+        const struct explained_nearest found = nearest_of(s, grant->image_id);
+        if (is_nearer(s->policy, &found, &best))
             best = found;
     }
     best.granted = best.measurement_id != 0;
     return best;
 }
 
-static struct explained_nearest nearest_of_all(const struct policy *policy,
-                                               const struct policy_facts *facts,
-                                               struct nearest_of_image *images)
+static struct explained_nearest nearest_of_all(struct search *s)
 {
     struct explained_nearest best = {0};
-    for (uint64_t id = 1; id <= policy_image_count(policy); id++) {
-        const struct explained_nearest found = nearest_of(policy, facts, id, images);
-        if (is_nearer(policy, &found, &best))
+    for (uint64_t id = 1; id <= s->image_count; id++) {
+        const struct explained_nearest found = nearest_of(s, id);
+        if (is_nearer(s->policy, &found, &best))
             best = found;
     }
     return best;
@@ -278,7 +286,7 @@ static bool wants_nearest(const struct explained_secret *s)
            (s->candidate[0].grant_id != 0 || s->reason == REASON_NOT_GRANTED);
 }
 
-static enum err find_nearest(const struct policy *policy, const struct policy_facts *facts,
+static enum err find_nearest(const struct policy *policy, const struct policy_inquiry *inquiry,
                              struct policy_explanation *e)
 {
     bool wanted = e->code == ERR_DEBUG;
@@ -286,21 +294,22 @@ static enum err find_nearest(const struct policy *policy, const struct policy_fa
         wanted = wanted || wants_nearest(&e->secret[i]);
     if (!wanted)
         return ERR_OK;
-    struct nearest_of_image *images =
-        calloc((size_t)policy_image_count(policy) + 1, sizeof *images);
-    if (images == NULL)
+    struct search search = {
+        .policy = policy, .inquiry = inquiry, .image_count = policy_image_count(policy)};
+    search.image = calloc((size_t)search.image_count + 1, sizeof *search.image);
+    if (search.image == NULL)
         return ERR_NO_MEMORY;
     if (e->code == ERR_DEBUG)
-        e->nearest = nearest_of_all(policy, facts, images);
+        e->nearest = nearest_of_all(&search);
     for (size_t i = 0; i < e->count; i++) {
         struct explained_secret *s = &e->secret[i];
         if (!wants_nearest(s))
             continue;
-        s->nearest = nearest_of_granted(policy, facts, s->secret_id, images);
+        s->nearest = nearest_of_granted(&search, s->secret_id);
         if (s->nearest.measurement_id == 0)
-            s->nearest = nearest_of_all(policy, facts, images);
+            s->nearest = nearest_of_all(&search);
     }
-    free(images);
+    free(search.image);
     return ERR_OK;
 }
 
@@ -354,5 +363,5 @@ enum err policy_explain(const struct policy *policy, const struct policy_inquiry
         TRY(err);
         take_verdict(&verdict, out);
     }
-    return find_nearest(policy, inquiry->facts, out);
+    return find_nearest(policy, inquiry, out);
 }

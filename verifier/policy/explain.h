@@ -73,7 +73,12 @@ struct policy_inquiry {
     const struct wanted_list *wanted;
     uint64_t now_ms;
     bool production;
+    /* Called every EXPLAIN_BUILDS_AT_ONCE builds that are compared, where it is set: rows of the
+     * policy may differ after it, none is gone. */
+    void (*pause)(void *context);
+    void *pause_context;
 };
+#define EXPLAIN_BUILDS_AT_ONCE 1000 /* some 0.4 ms */
 /* ERR_OK with an explanation either way.  ERR_NO_MEMORY, ERR_CRYPTO. */
 MUST_CHECK enum err policy_explain(const struct policy *policy,
                                    const struct policy_inquiry *inquiry,
