@@ -1,16 +1,20 @@
 /* Operations that a change overtakes, on purpose: the moments are made, and not waited for. */
+#include "admin_fixture.h"
 #include "release_fixture.h"
 
 #include "verifier/policy/explain.h"
 #include "verifier/warden/ledger_internal.h"
 
-/* What happens where an operation pauses: the first time, once. */
+/* What happens where an operation pauses, or waits for its turn: the first time, once. */
 static void (*in_pause)(struct warden_fixture *f);
+static void (*before_turn)(struct warden_fixture *f);
 static struct warden_fixture *fixture;
 static unsigned pauses;
 
 uint64_t __real_ledger_pause(struct ledger *ledger);
 uint64_t __wrap_ledger_pause(struct ledger *ledger);
+const struct policy *__real_ledger_begin(struct ledger *ledger, uint64_t *revision);
+const struct policy *__wrap_ledger_begin(struct ledger *ledger, uint64_t *revision);
 
 uint64_t __wrap_ledger_pause(struct ledger *ledger)
 {
@@ -21,6 +25,13 @@ uint64_t __wrap_ledger_pause(struct ledger *ledger)
         TAKE(in_pause)(fixture);
     (void)ledger_read(ledger, &revision);
     return __real_ledger_pause(ledger);
+}
+
+const struct policy *__wrap_ledger_begin(struct ledger *ledger, uint64_t *revision)
+{
+    if (before_turn != NULL)
+        TAKE(before_turn)(fixture);
+    return __real_ledger_begin(ledger, revision);
 }
 
 /* --- Lists of what is unused --- */
@@ -120,4 +131,81 @@ START_TEST(valid_change_beside_explain)
 }
 END_TEST
 
-UNIT_MAIN("admin_overtaken", valid_activated_beside_a_page, valid_change_beside_explain)
+/* --- A token that ends while its request waits --- */
+
+static void revoke_token(struct warden_fixture *f)
+{
+    json_auto_t *revoked = admin_do(f, "token.revoke", PARAMS(p_uint("id", 2)));
+    ck_assert_str_eq(text_at(revoked, "result"), "revoked");
+}
+
+static void remove_person(struct warden_fixture *f)
+{
+    json_auto_t *removed = admin_do(f, "person.remove", PARAMS(p_text("name", "bob")));
+    ck_assert_str_eq(text_at(removed, "result"), "removed");
+}
+
+/* The request was authenticated, and changes nothing: of the two, only the end of the token is on
+ * record. */
+static void expect_too_late(void (*end)(struct warden_fixture *f), const char *operation,
+                            const struct param *params, size_t count)
+{
+    FIXTURE(f);
+    uint8_t token[WARDEN_TOKEN_LEN];
+    fixture = &f;
+    fixture_token(&f, TOKEN_OF("bob", RIGHT_ALL), token);
+    fixture_measurement(&f, "payments", "1", SEED);
+    json_auto_t *before = admin_do(&f, "status", NO_PARAMS);
+    before_turn = end;
+    const enum err err =
+        admin_as(&f, bytes_of(token, sizeof token), operation, params, count, NULL);
+    ck_assert_msg(err == ERR_UNAUTHENTICATED, "%s: %s [%s] %s", operation, err_wire(err),
+                  f.fault.field, f.fault.detail);
+    ck_assert_str_eq(f.fault.field, "");
+    ck_assert_ptr_nonnull(strstr(f.fault.detail, "token 2 ended while this request waited"));
+    ck_assert(before_turn == NULL);
+    json_auto_t *after = admin_do(&f, "status", NO_PARAMS);
+    ck_assert_uint_eq(uint_at(after, "policy_revision"), uint_at(before, "policy_revision") + 1);
+    ck_assert_uint_eq(uint_at(after, "audit_sequence"), uint_at(before, "audit_sequence") + 1);
+    /* Nobody waits behind it. */
+    json_decref(admin_do(&f, "person.add", PARAMS(p_text("name", "eve"))));
+}
+
+START_TEST(wrong_token_ended_meanwhile)
+{
+    CLEANUP(buf_free) struct buf pcrs = {0};
+    struct mkdoc_fields fields;
+    mkdoc_fields_defaults(&fields, (int64_t)NOW_MS, MODULE, SEED + 1);
+    pcr_map(&fields, 7, &pcrs);
+#define BUILD(version_) p_text("image", "payments"), p_text("version", (version_))
+    expect_too_late(revoke_token, "person.add", PARAMS(p_text("name", "mallory")));
+    expect_too_late(remove_person, "person.add", PARAMS(p_text("name", "mallory")));
+    expect_too_late(revoke_token, "measurement.add", PARAMS(BUILD("2"), p_map("pcrs", &pcrs)));
+    expect_too_late(revoke_token, "measurement.revoke", PARAMS(BUILD("1")));
+    expect_too_late(revoke_token, "issuer.install", PARAMS(p_bytes("delegation", "", 0)));
+}
+END_TEST
+
+/* Nor is a value stored, though it was sealed in time. */
+START_TEST(wrong_put_after_the_end)
+{
+    FIXTURE(f);
+    CLEANUP(put_free) struct put put = {.version = 0};
+    uint8_t first[WARDEN_TOKEN_LEN];
+    uint8_t ann[WARDEN_TOKEN_LEN];
+    fixture = &f;
+    fixture_token(&f, TOKEN_OF("bob", RIGHT_ALL), first);
+    memcpy(ann, f.token, sizeof ann);
+    memcpy(f.token, first, sizeof first);
+    put_begin(&f, &put, "db/main", "a value"); /* bob's */
+    memcpy(f.token, ann, sizeof ann);
+    before_turn = revoke_token;
+    ck_err(admin_as(&f, bytes_of(first, sizeof first), "secret.put", PUT_PARAMS(&put), NULL),
+           ERR_UNAUTHENTICATED);
+    json_auto_t *list = admin_do(&f, "secret.list", NO_PARAMS);
+    ck_assert_uint_eq(json_array_size(json_at(list, "secrets")), 0);
+}
+END_TEST
+
+UNIT_MAIN("admin_overtaken", valid_activated_beside_a_page, valid_change_beside_explain,
+          wrong_token_ended_meanwhile, wrong_put_after_the_end)

@@ -1,5 +1,17 @@
 #include "admin_change.h"
 
+enum err admin_begin(struct admin_call *call, const struct policy **policy, uint64_t *revision)
+{
+    *policy = ledger_begin(call->warden->ledger, revision);
+    const struct policy_token *token = policy_token_get(*policy, call->token_id);
+    if (token != NULL && policy_token_life(*policy, token, call->now_ms) == TOKEN_COUNTS)
+        return ERR_OK;
+    ledger_abandon(call->warden->ledger);
+    FAIL(call->fault, ERR_UNAUTHENTICATED,
+         "token %llu ended while this request waited: --token-file FILE or VOUCHSAFE_TOKEN",
+         (unsigned long long)call->token_id);
+}
+
 static void change_free(struct admin_change *change)
 {
     ledger_change_free(&change->rows);
@@ -22,7 +34,8 @@ enum err admin_change(struct admin_call *call, admin_prepare_fn *prepare, void *
     CLEANUP(change_free) struct admin_change change = {.result = "unchanged"};
     struct ledger *ledger = call->warden->ledger;
     uint64_t revision;
-    const struct policy *policy = ledger_begin(ledger, &revision);
+    const struct policy *policy;
+    TRY(admin_begin(call, &policy, &revision));
     const enum err err = prepare_whole(call, policy, prepare, asked, &change);
     if (err != ERR_OK || change.rows.count == 0) {
         ledger_abandon(ledger);

@@ -6,6 +6,11 @@
 #include "admin_list.h"
 #include "ledger.h"
 
+/* ledger_begin, for a caller whose token counts even now: it may have been revoked while the
+ * request waited for its turn.  ERR_UNAUTHENTICATED, and then nothing was begun. */
+MUST_CHECK enum err admin_begin(struct admin_call *call, const struct policy **policy,
+                                uint64_t *revision);
+
 struct admin_change {
     struct ledger_change rows; /* none: nothing is to change */
     uint64_t id;               /* of the row that is answered with */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "admin.h"
+#include "admin_change.h"
 #include "admin_conflict.h"
 #include "admin_list.h"
 #include "admin_use.h"
@@ -275,7 +276,8 @@ enum err admin_measurement_add(struct admin_call *call, json_t *out)
 
     TRY(admin_build_read(call, image, &m));
     snprintf(build, sizeof build, "%s@%s", image, m.version);
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
+    const struct policy *policy;
+    TRY(admin_begin(call, &policy, &revision));
     const enum err err = admin_build_prepare(call, policy, image, &m, &change, &id);
     if (err != ERR_OK || change.count == 0) {
         ledger_abandon(call->warden->ledger);
@@ -359,7 +361,8 @@ static enum err change_state(struct admin_call *call, enum measurement_state to,
     TRY(admin_text(call, "reason", ADMIN_OPTIONAL, sizeof reason, reason));
     TRY(admin_bool(call, "dry_run", &dry_run));
     snprintf(build, sizeof build, "%s@%s", image, version);
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
+    const struct policy *policy;
+    TRY(admin_begin(call, &policy, &revision));
     const enum err err = prepare_state(call, policy, image, version, to, &change, &id);
     if (err != ERR_OK || change.count == 0 || dry_run) {
         ledger_abandon(call->warden->ledger);

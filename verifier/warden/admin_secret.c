@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin.h"
+#include "admin_change.h"
 #include "admin_list.h"
 #include "common/openssl_cleanup.h"
 #include "common/receipt.h"
@@ -258,7 +259,8 @@ enum err admin_secret_put(struct admin_call *call, json_t *out)
     TRY(read_put(call, &put));
     TRY(open_value(call, &put, &value));
     snprintf(object, sizeof object, "%s@%u", put.name, put.version);
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
+    const struct policy *policy;
+    TRY(admin_begin(call, &policy, &revision));
     const enum err err = prepare_put(call, policy, &put, value, &change, &sealed);
     if (err != ERR_OK) {
         ledger_abandon(call->warden->ledger);

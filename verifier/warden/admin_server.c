@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin.h"
+#include "admin_change.h"
 #include "admin_list.h"
 #include "common/codec.h"
 #include "common/openssl_cleanup.h"
@@ -326,7 +327,8 @@ enum err admin_issuer_install(struct admin_call *call, json_t *out)
     uint64_t revision;
 
     TRY(admin_bytes(call, "delegation", ADMIN_REQUIRED, &message));
-    const struct policy *policy = ledger_begin(call->warden->ledger, &revision);
+    const struct policy *policy;
+    TRY(admin_begin(call, &policy, &revision));
     const enum err err = prepare_install(call, policy, message, &delegation, &change);
     if (err != ERR_OK) {
         ledger_abandon(call->warden->ledger);
