@@ -248,7 +248,9 @@ class Registration(WithPeople):
         # The same file again, also once it is active.
         self.assertEqual(self.json(*self.submit(path))["result"], "unchanged")
         self.done("measurement", "activate", "payments@1")
-        self.assertEqual(self.done(*self.submit(path)), "unchanged payments@1 (active)\n")
+        self.assertEqual(self.done(*self.submit(path)), "unchanged payments@1\n")  # not its image
+        self.assertEqual(self.done("registration", "submit", path),
+                         "unchanged payments@1 (active)\n")
         record = self.json("audit", "list", "--event", "registration.submit")
         self.assertEqual(len(record), 1)
         self.assertEqual((record[0]["person"], record[0]["object"], record[0]["detail"]),

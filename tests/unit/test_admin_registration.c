@@ -90,6 +90,47 @@ START_TEST(valid_registration)
 }
 END_TEST
 
+/* Whoever hands in a file for other images than the token's is told what the file says, and not
+ * what became of its build. */
+START_TEST(valid_confined)
+{
+    SIGNERS;
+    static const char *const seen[] = {"refunds", "payments"};
+    uint8_t token[ARRAY_LEN(seen)][WARDEN_TOKEN_LEN];
+    CLEANUP(buf_free) struct buf text = {0};
+    CLEANUP(buf_free) struct buf signature = {0};
+    const struct spec spec = SPEC(1, "1", 1);
+    file_text(&f, &spec, &text);
+    ck_ok(sshsig_sign(ci.key, REGISTRATION_NAMESPACE, bytes_of_buf(&text), &signature));
+    for (size_t i = 0; i < ARRAY_LEN(seen); i++) {
+        struct token_spec gate = TOKEN_OF("gate", RIGHTS_OF_IMAGES);
+        gate.images = seen[i];
+        fixture_token(&f, gate, token[i]);
+    }
+#define HAND_IN(i, out)                                                             \
+    ck_ok(admin_as(&f, bytes_of(token[i], WARDEN_TOKEN_LEN), "registration.submit", \
+                   PARAMS(p_buf("file", &text), p_buf("signature", &signature)), (out)))
+    json_t *out = NULL;
+    HAND_IN(0, &out);
+    ck_assert_str_eq(text_at(out, "result"), "added");
+    ck_assert_str_eq(text_at(out, "measurement.state"), "draft");
+    json_decref(out);
+    json_decref(admin_do(&f, "measurement.activate",
+                         PARAMS(p_text("image", "payments"), p_text("version", "1"))));
+    HAND_IN(0, &out);
+    ck_assert_str_eq(text_at(out, "result"), "unchanged");
+    ck_assert_str_eq(text_at(out, "measurement.image"), "payments");
+    ck_assert_str_eq(text_at(out, "measurement.version"), "1");
+    ck_assert_uint_eq(json_object_size(json_at(out, "measurement")), 2);
+    ck_assert_uint_eq(json_object_size(out), 2);
+    json_decref(out);
+    HAND_IN(1, &out);
+    ck_assert_str_eq(text_at(out, "result"), "unchanged");
+    ck_assert_str_eq(text_at(out, "measurement.state"), "active");
+    json_decref(out);
+}
+END_TEST
+
 /* The serial only rises, for each key by itself, and across a restart. */
 START_TEST(wrong_serial)
 {
@@ -278,5 +319,5 @@ START_TEST(wrong_signer)
 }
 END_TEST
 
-UNIT_MAIN("admin_registration", valid_registration, wrong_serial, wrong_discarded, wrong_revoked,
-          wrong_authority, wrong_build, wrong_signature, valid_signer, wrong_signer)
+UNIT_MAIN("admin_registration", valid_registration, valid_confined, wrong_serial, wrong_discarded,
+          wrong_revoked, wrong_authority, wrong_build, wrong_signature, valid_signer, wrong_signer)

@@ -137,8 +137,10 @@ static enum err submit_run(const struct cli_args *args, struct fault *fault)
     if (cli_args_has(args, "json"))
         return cli_print_json(answer);
     const json_t *m = json_object_get(answer, "measurement");
-    TRY(buf_append_format(&line, "%s %s@%s (%s)", show_text(answer, "result"),
-                          show_text(m, "image"), show_text(m, "version"), show_text(m, "state")));
+    TRY(buf_append_format(&line, "%s %s@%s", show_text(answer, "result"), show_text(m, "image"),
+                          show_text(m, "version")));
+    if (json_object_get(m, "state") != NULL) /* else the token is for other images */
+        TRY(buf_append_format(&line, " (%s)", show_text(m, "state")));
     cli_print_text(bytes_of_buf(&line), stdout);
     putchar('\n');
     return ERR_OK;

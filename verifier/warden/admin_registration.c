@@ -196,9 +196,33 @@ static enum err prepare(struct admin_call *call, const struct policy *policy, vo
     return put_serial(key, s, key_id, &change->rows);
 }
 
+static enum err show_name(const struct policy *policy, uint64_t id, const void *context,
+                          json_t *object)
+{
+    const struct policy_measurement *m = policy_measurement_get(policy, id);
+    (void)context;
+    TRY(admin_set(object, "image", json_string(policy_image_get(policy, m->image_id)->name)));
+    return admin_set(object, "version", json_string(m->version));
+}
+
+/* Of a build that the file added everything is the file's.  What became of one that was there
+ * before, a token for some images is told of those only. */
+static enum err answer(struct admin_call *call, uint64_t id, const char *result, json_t *out)
+{
+    static const struct admin_row name_only = {.member = "measurement", .show = show_name};
+    uint64_t revision;
+    const struct policy *policy = ledger_read(call->warden->ledger, &revision);
+    const uint64_t image_id = policy_measurement_get(policy, id)->image_id;
+    const bool whole = strcmp(result, "added") == 0 ||
+                       admin_may_see(call, policy_image_get(policy, image_id)->name);
+    ledger_done(call->warden->ledger);
+    return whole ? admin_build_answer(call, id, result, out)
+                 : admin_answer_row(call, &name_only, id, result, out);
+}
+
 enum err admin_registration_submit(struct admin_call *call, json_t *out)
 {
     CLEANUP(submission_free) struct submission s = {0};
     TRY(read_submission(call, &s));
-    return admin_change(call, prepare, &s, admin_build_answer, out);
+    return admin_change(call, prepare, &s, answer, out);
 }
