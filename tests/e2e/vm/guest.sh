@@ -96,6 +96,7 @@ parent() {
 begin() {
     say "begin $1"
     cd "/vm/$1" || broken "no folder for $1"
+    [ -c /dev/nsm ] || device # the scenario before may have ended it
 }
 
 # enclave COMMAND: where there is no network but vsock
@@ -104,8 +105,9 @@ enclave() {
     status=$?
 }
 
-# end NAME
+# end NAME: with the machine's age, from which the scenario's length can be read
 end() {
     show
-    say "end $1 status=$status"
+    read -r age _ </proc/uptime
+    say "end $1 status=$status at ${age}s"
 }

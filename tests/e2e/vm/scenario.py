@@ -6,8 +6,13 @@ import shlex
 SECRET = "no program but the granted one has seen this"
 # The agent's words that nearly every scenario needs: the CID is the machine's own, since
 # there is no other one in there.
-TRUST = "--issuer /run/issuer.pem --root /run/root.pem --timeout 20"
-ASK = f"--verifier vsock:1:8443 {TRUST} --secret web/messages"
+TRUST = "--issuer /run/issuer.pem --root /run/root.pem"
+ASK = f"--verifier vsock:1:8443 {TRUST} --timeout 20 --secret web/messages"
+
+# On the parent's side, for those who need them: the heartbeat's byte is sent back and shown
+# in hexadecimal; lines of a log are shown.
+HEARTBEAT = ("socat -x -d -d VSOCK-LISTEN:9000,fork,reuseaddr EXEC:cat", "listening on")
+LOG = ("socat -d -d -u VSOCK-LISTEN:5000,fork,reuseaddr STDOUT", "listening on")
 
 
 @dataclasses.dataclass

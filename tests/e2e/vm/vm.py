@@ -58,7 +58,7 @@ def sort_lines(lines):
         if mark and mark[1] == "begin":
             current = mark[2]
         elif mark and mark[1] == "end":
-            name, status = mark[2].split(" status=")
+            name, status = re.match(r"(\S+) status=(\d+) ", mark[2]).groups()
             statuses[name] = int(status)
         elif words:
             said.setdefault(current, {}).setdefault(words[1], []).append(words[2])
@@ -109,7 +109,7 @@ def add_tests():
 def main():
     names = sys.argv[1:]
     if names == ["--shell"]:
-        machine.boot(files_for([], end="setsid -c sh -i; sh -i"), by_hand=True)
+        machine.boot(files_for([], end="sh -i"), by_hand=True)
         return
     known = {one.name: one for one in Machine.scenarios}
     if unknown := [name for name in names if name not in known]:
