@@ -69,17 +69,19 @@ def libraries(program):
 
 
 def programs():
-    """Path inside -> content, for everything in /bin, what it loads, and the modules."""
+    """Path inside -> content, for everything in /bin and what it loads."""
     here = {f"bin/{name}": os.path.join(BUILD, path) for name, path in OURS.items()}
     here.update({f"bin/{name}": find(name) for name in THEIRS})
     here.update({"bin/sh": find("dash"), "init": os.path.join(BUILD, INIT)})
     files = {name: read(path) for name, path in here.items()}
     for library in {library for path in here.values() for library in libraries(path)}:
         files[library.lstrip("/")] = read(library)
-    for name in os.listdir(KERNEL):
-        if name.endswith(".ko"):
-            files[f"lib/modules/{name}"] = read(os.path.join(KERNEL, name))
     return files
+
+
+def kernel_modules():
+    return {f"lib/modules/{name}": read(os.path.join(KERNEL, name))
+            for name in os.listdir(KERNEL) if name.endswith(".ko")}
 
 
 def initramfs(files):
@@ -101,6 +103,14 @@ def initramfs(files):
     return bytes(archive)
 
 
+def write_initramfs(path, files, modules=True):
+    """Of the programs and these files besides (path -> text)."""
+    everything = {**programs(), **(kernel_modules() if modules else {}),
+                  **{name: text.encode() for name, text in files.items()}}
+    with open(path, "wb") as file:
+        file.write(initramfs(everything))
+
+
 def boot(files, show=False, by_hand=False):
     """Starts a machine with these files besides the programs (path -> text), and gives what
     its console said, all of it; `show` prints that as it comes.  `by_hand` leaves the
@@ -110,8 +120,7 @@ def boot(files, show=False, by_hand=False):
     qemu = find(QEMU)
     with tempfile.TemporaryDirectory(prefix="vouchsafe-vm-") as folder:
         path = os.path.join(folder, "initramfs")
-        with open(path, "wb") as file:
-            file.write(initramfs({**programs(), **{n: t.encode() for n, t in files.items()}}))
+        write_initramfs(path, files)
         words = [qemu, "-M", "microvm,rtc=on,accel=tcg", *CPU, "-m", "256", "-nodefaults",
                  "-no-user-config", "-no-reboot", "-display", "none", "-serial",
                  "mon:stdio" if by_hand else "stdio",
@@ -135,4 +144,7 @@ def console(words, show):
             if show:
                 print(text, file=sys.stderr)
         watchdog.cancel()
+        if machine.wait() != 0:
+            lines.append(f"@vm broken: {words[0]} ended with {machine.returncode} after "
+                         f"{TIMEOUT_S} s or less")
     return lines

@@ -12,7 +12,7 @@ FAULTS = {
     "errno EMSGSIZE": "the device: Message too long",
     "errno ENODATA": "the device: No data available",
     "errno ETIMEDOUT": "the device: Connection timed out",
-    **{f"error {code}": f"DescribePCR: the module refuses: {code}" for code in (
+    **{f"error {code}": code for code in (
         "InvalidArgument", "InvalidIndex", "InvalidResponse", "ReadOnlyIndex",
         "InvalidOperation", "BufferTooSmall", "InputTooLarge", "InternalError")},
     "cut 0": "DescribePCR",

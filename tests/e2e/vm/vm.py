@@ -5,6 +5,8 @@ vsock and without another network, also as the first process.
     tests/e2e/vm/vm.py            everything, as meson runs it
     tests/e2e/vm/vm.py NAME...    these scenarios, with the console on the terminal
     tests/e2e/vm/vm.py --shell    a shell in there, once everything stands
+    tests/e2e/vm/vm.py --initramfs FILE NAME...    writes what these would boot with, without
+                                                   Debian's modules
 """
 import importlib
 import glob
@@ -107,16 +109,21 @@ def add_tests():
 
 
 def main():
-    names = sys.argv[1:]
-    if names == ["--shell"]:
-        machine.boot(files_for([], end="sh -i"), by_hand=True)
+    words = sys.argv[1:]
+    if words == ["--shell"]:
+        machine.boot(files_for([], end="sh -i || true"), by_hand=True)
         return
+    image = words[1] if words[:1] == ["--initramfs"] and len(words) > 2 else None
+    names = words[2:] if image else words
     known = {one.name: one for one in Machine.scenarios}
     if unknown := [name for name in names if name not in known]:
         sys.exit(f"no scenario {unknown[0]}; there are {' '.join(known)}")
     if names:
         Machine.scenarios = [known[name] for name in names]
         Machine.show = True
+    if image:
+        machine.write_initramfs(image, files_for(Machine.scenarios), modules=False)
+        return
     add_tests()
     unittest.main(argv=sys.argv[:1])
 
