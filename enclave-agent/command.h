@@ -33,7 +33,8 @@ struct command {
     const struct cli_option *options;
     size_t operands_min;
     size_t operands_max;
-    enum err (*run)(const struct cli_args *args, struct fault *fault);
+    /* `*status`, 0 before, is the exit status where it did not fail; else exit_of's is. */
+    enum err (*run)(const struct cli_args *args, int *status, struct fault *fault);
     int (*exit_of)(enum err code);
 };
 

@@ -49,7 +49,7 @@ static enum err unknown_command(const char *name, struct fault *fault)
 }
 
 static enum err command_start(const struct command *command, int argc, const char *const *argv,
-                              struct fault *fault)
+                              int *status, struct fault *fault)
 {
     CLEANUP(cli_args_free) struct cli_args args = {0};
     TRY(cli_args_parse(command->options, argc, argv, &args, fault));
@@ -61,7 +61,7 @@ static enum err command_start(const struct command *command, int argc, const cha
         FAIL(fault, ERR_USAGE, "vouchsafe-agent %s [OPTIONS]%s%s; see vouchsafe-agent help %s",
              command->name, command->operands[0] == '\0' ? "" : " ", command->operands,
              command->name);
-    return command->run(&args, fault);
+    return command->run(&args, status, fault);
 }
 
 /* `help [COMMAND]`, `--help`, `--version`; false where the words are none of these. */
@@ -104,6 +104,7 @@ int main(int argc, char **argv)
     const char *const *words = (const char *const *)argv + 1;
     struct fault fault = FAULT_NONE;
     enum err err = ERR_OK;
+    int status = PLAIN_DONE;
     if (is_about(argc - 1, words, &err, &fault)) {
         if (err != ERR_OK)
             command_say_fault(err, &fault);
@@ -116,9 +117,11 @@ int main(int argc, char **argv)
     else if (command == NULL)
         err = unknown_command(words[0], &fault);
     else
-        err = command_start(command, argc - 2, words + 1, &fault);
+        err = command_start(command, argc - 2, words + 1, &status, &fault);
     /* obtain() has told of a refusal, with all that helps. */
     if (err != ERR_OK && err != ERR_REFUSED)
         command_say_fault(err, &fault);
+    if (err == ERR_OK)
+        return status;
     return command == NULL ? command_exit_plain(err) : command->exit_of(err);
 }

@@ -264,6 +264,8 @@ enum err session_run(const struct session_plan *plan, session_say *say,
         .nsm = {.fd = -1},
         .deadline_ms = monotonic_ms() + plan->timeout_ms,
     };
+    if (plan->held != NULL)
+        s.held = *plan->held;
     enum err err = nsm_open(plan->nsm, &s.nsm, &own);
     if (err == ERR_OK)
         err = run(&s, opened, &own);

@@ -21,8 +21,9 @@ struct session_plan {
     const struct issuer_pins *pins;
     const uint8_t *trusted_root; /* SHA256_LEN bytes */
     const struct wanted_list *wanted;
-    struct bytes application; /* into user_data */
-    int64_t timeout_ms;       /* for everything */
+    const struct wanted_list *held; /* versions that are had already, or NULL: none may fall */
+    struct bytes application;       /* into user_data */
+    int64_t timeout_ms;             /* for everything */
 };
 
 /* Progress, one sentence each: "the verifier says busy; trying again in 0.6 s". */

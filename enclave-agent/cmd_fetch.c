@@ -1,0 +1,41 @@
+/* vouchsafe-agent fetch: one secret, where it is told to. */
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "deliver.h"
+#include "obtain.h"
+
+static enum err run_fetch(const struct cli_args *args, int *status, struct fault *fault)
+{
+    (void)status; /* done */
+    CLEANUP(settings_free) struct settings settings = {0};
+    CLEANUP(answer_opened_free) struct answer_opened opened = {0};
+    TRY(settings_load(args, args->operands[0], &settings, fault));
+    if (settings.out != NULL && settings.dir != NULL)
+        FAIL(fault, ERR_USAGE, "--out and --dir: one of them");
+    if (settings.out == NULL && settings.dir == NULL)
+        FAIL(fault, ERR_USAGE, "where to? --out FILE, --dir DIR, or --out - for standard output");
+    TRY(obtain(&settings, NULL, &opened, fault));
+    const struct answer_secret *item = &opened.item[0];
+    if (settings.dir != NULL)
+        return deliver_file(settings.dir, item->name, item->value, fault);
+    if (strcmp(settings.out, "-") == 0)
+        return deliver_write(STDOUT_FILENO, "standard output", item->value, fault);
+    return deliver_path(settings.out, item->value, 0600, fault);
+}
+
+const struct command command_fetch = {
+    .name = "fetch",
+    .operands = "NAME[@VERSION]",
+    .summary = "get one secret into a file",
+    .details =
+        "Proves to a verifier what this enclave runs, and writes one secret where it is told.\n"
+        "Exit status: 0 done, 1 refused or answer not authentic, 2 wrong usage, 3 could not\n"
+        "be decided or delivered.",
+    .options = settings_options_fetch,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run_fetch,
+    .exit_of = command_exit_plain,
+};
