@@ -1,6 +1,10 @@
 #include "command.h"
 
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/codec.h"
 
@@ -47,6 +51,26 @@ int command_exit_run(enum err code)
     }
 }
 
+/* A socket or a secret must not take the place of a standard descriptor that the caller
+ * left closed: what is printed would go there. */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            return; /* an image without /dev/null: deliver_memfd moves up by itself */
+    }
+}
+
+enum err command_prepare(struct fault *fault)
+{
+    fill_standard_descriptors();
+    signal(SIGPIPE, SIG_IGN);
+    /* Not openssl.cnf: an image's or an environment's file would choose the crypto. */
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+        FAIL(fault, ERR_CRYPTO, "the crypto library does not start");
+    return ERR_OK;
+}
+
 void command_say(const char *sentence)
 {
     fprintf(stderr, "vouchsafe-agent: %s\n", sentence);
@@ -60,6 +84,12 @@ void command_say_fault(enum err code, const struct fault *fault)
     fprintf(stderr, "vouchsafe-agent: %s: %s%s%s\n", err_wire(code), fault->field,
             fault->field[0] == '\0' ? "" : ": ",
             fault->detail[0] == '\0' ? err_sentence(code) : fault->detail);
+}
+
+void command_say_end(enum err code, const struct fault *fault)
+{
+    if (code != ERR_OK && code != ERR_REFUSED)
+        command_say_fault(code, fault);
 }
 
 void command_say_pcrs(const char *nsm)

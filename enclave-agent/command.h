@@ -42,6 +42,9 @@ extern const struct command command_run;
 extern const struct command command_fetch;
 extern const struct command command_pcrs;
 
+/* Before any command: standard descriptors, no death by SIGPIPE, and the crypto library. */
+MUST_CHECK enum err command_prepare(struct fault *fault);
+
 int command_exit_run(enum err code);
 int command_exit_plain(enum err code);
 
@@ -49,6 +52,18 @@ int command_exit_plain(enum err code);
 void command_say(const char *sentence);
 /* The failure's line. */
 void command_say_fault(enum err code, const struct fault *fault);
+/* The same for what a command or one of its processes ended with: nothing where it is ERR_OK,
+ * or a refusal, of which obtain() has told with all that helps. */
+void command_say_end(enum err code, const struct fault *fault);
+
+/* The program that `settings` name, with its secrets.  In this process's place, and then it
+ * returns only where it fails; or beside it, with its exit status. */
+enum command_stays { COMMAND_IS_REPLACED, COMMAND_STAYS };
+MUST_CHECK enum err command_run_program(const struct settings *settings, enum command_stays stays,
+                                        int *status, struct fault *fault);
+
+/* What the first process of a machine does (init.c); it ends with the machine. */
+_Noreturn void command_run_machine(void);
 
 /* PCR0, PCR1 and PCR2 on standard error, and whether they are a debug enclave's; silent
  * where the NSM does not answer. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -186,6 +187,22 @@ enum err deliver_file(const char *dir, const char *name, const struct secret *va
         name = slash + 1;
     }
     return write_beside(folder, name, shown, 0400, value, fault);
+}
+
+bool deliver_holds(const char *dir, const char *name, const struct secret *value)
+{
+    char path[PATH_TEXT_MAX];
+    struct stat st;
+    CLEANUP(secret_freep) struct secret *found = NULL;
+    const struct bytes expected = secret_view(value);
+    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
+        return false;
+    CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+        secret_new_from_fd(fd, expected.len, &found) != ERR_OK)
+        return false;
+    const struct bytes view = secret_view(found);
+    return view.len == expected.len && CRYPTO_memcmp(view.ptr, expected.ptr, view.len) == 0;
 }
 
 enum err deliver_path(const char *path, const struct secret *value, mode_t mode,

@@ -31,8 +31,11 @@ MUST_CHECK enum err deliver_inherit(int fd, struct fault *fault);
  * old file or the new one, never half of one. */
 MUST_CHECK enum err deliver_file(const char *dir, const char *name, const struct secret *value,
                                  struct fault *fault);
-/* The same for any path, whose folder must exist; what stands there must be a regular
- * file or nothing. */
+/* Whether DIR/NAME is a regular file of exactly that value; false also where that cannot be
+ * found out. */
+bool deliver_holds(const char *dir, const char *name, const struct secret *value);
+/* The same as deliver_file for any path, whose folder must exist; what stands there must be a
+ * regular file or nothing. */
 MUST_CHECK enum err deliver_path(const char *path, const struct secret *value, mode_t mode,
                                  struct fault *fault);
 /* To an open descriptor, such as standard output. */

@@ -71,3 +71,26 @@ enum err hand_over(const struct settings *settings, const struct answer_opened *
     }
     return ERR_OK;
 }
+
+enum err hand_over_again(const struct settings *settings, const struct answer_opened *opened,
+                         enum err (*replaced)(int to, struct fault *fault), int to,
+                         struct fault *fault)
+{
+    for (size_t i = 0; i < opened->count; i++) {
+        const struct answer_secret *item = &opened->item[i];
+        if (deliver_holds(settings->dir, item->name, item->value))
+            continue;
+        TRY(deliver_file(settings->dir, item->name, item->value, fault));
+        TRY(replaced(to, fault));
+    }
+    return ERR_OK;
+}
+
+void handover_withdraw(const struct settings *settings)
+{
+    char path[PATH_TEXT_MAX];
+    for (size_t i = 0; settings->dir != NULL && i < settings->wanted.count; i++) {
+        snprintf(path, sizeof path, "%s/%s", settings->dir, settings->wanted.item[i].name);
+        unlink(path);
+    }
+}

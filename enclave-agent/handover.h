@@ -21,4 +21,13 @@ void handover_undo(struct handover *handover);
 MUST_CHECK enum err hand_over(const struct settings *settings, const struct answer_opened *opened,
                               struct handover *handover, struct fault *fault);
 
+/* The same again for a program that runs: each file that does not hold its value is replaced,
+ * and `replaced` told (it may fail).  Only with files: settings_load sees to that. */
+MUST_CHECK enum err hand_over_again(const struct settings *settings,
+                                    const struct answer_opened *opened,
+                                    enum err (*replaced)(int to, struct fault *fault), int to,
+                                    struct fault *fault);
+/* Removes what was delivered as files, by whichever process. */
+void handover_withdraw(const struct settings *settings);
+
 #endif

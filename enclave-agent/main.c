@@ -1,10 +1,7 @@
 /* vouchsafe-agent: in the enclave, gets the secrets that its code is trusted with. */
-#include <fcntl.h>
-#include <openssl/crypto.h>
-#include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
+#include "boot.h"
 #include "command.h"
 #include "common/nearest.h"
 
@@ -83,26 +80,17 @@ static bool is_about(int argc, const char *const *argv, enum err *err, struct fa
     return true;
 }
 
-/* A socket or a secret must not take the place of a standard descriptor that the caller
- * left closed: what is printed would go there. */
-static void fill_standard_descriptors(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
-            return; /* an image without /dev/null: deliver_memfd moves up by itself */
-    }
-}
-
 int main(int argc, char **argv)
 {
-    fill_standard_descriptors();
-    signal(SIGPIPE, SIG_IGN);
+    if (argc > 0 && boot_is_machine(argv[0]))
+        command_run_machine();
+    struct fault fault = FAULT_NONE;
+    const enum err ready = command_prepare(&fault);
     if (argc < 2) {
         print_overview(stderr);
         return PLAIN_USAGE;
     }
     const char *const *words = (const char *const *)argv + 1;
-    struct fault fault = FAULT_NONE;
     enum err err = ERR_OK;
     int status = PLAIN_DONE;
     if (is_about(argc - 1, words, &err, &fault)) {
@@ -111,16 +99,13 @@ int main(int argc, char **argv)
         return command_exit_plain(err);
     }
     const struct command *command = command_find(words[0]);
-    /* Not openssl.cnf: an image's or an environment's file would choose the crypto. */
-    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
-        err = fault_set(&fault, ERR_CRYPTO, "the crypto library does not start");
+    if (ready != ERR_OK)
+        err = ready;
     else if (command == NULL)
         err = unknown_command(words[0], &fault);
     else
         err = command_start(command, argc - 2, words + 1, &status, &fault);
-    /* obtain() has told of a refusal, with all that helps. */
-    if (err != ERR_OK && err != ERR_REFUSED)
-        command_say_fault(err, &fault);
+    command_say_end(err, &fault);
     if (err == ERR_OK)
         return status;
     return command == NULL ? command_exit_plain(err) : command->exit_of(err);

@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <stdlib.h>
 
 #include "common/codec.h"
 #include "common/nearest.h"
@@ -39,6 +40,13 @@
 
 const struct cli_option settings_options_run[] = {
     ROW_MORE("secret", "NAME[@VERSION]", "a secret that the program needs"),
+    ROW_MORE("exec", "WORD", "PROGRAM and then its arguments, where none follow --"),
+    ROW_MORE("env", "NAME=VALUE", "a variable for the program, nothing secret"),
+    ROW("refresh", "WHEN", "stay, and replace the files with newer versions: every 90s, 30m, 12h "
+        "or 7d and on SIGHUP, or hup: then only"),
+    ROW("refresh-signal", "NAME", "tell the program of new files by HUP (default), USR1, USR2 or none"),
+    ROW("max-staleness", "DURATION", "end the program where no refresh succeeded for so long"),
+    ROW("parent-cid", "CID", "of the parent instance, for the heartbeat of /init (default 3)"),
     ROWS_RELEASE,
 };
 const struct cli_option settings_options_fetch[] = {
@@ -60,9 +68,8 @@ static bool is_option(const struct cli_option *options, const char *name)
     return false;
 }
 
-/* The values under a name one by one, from the command line where it is there at all. */
-static const char *next_value(const struct cli_args *args, const struct settings_file *file,
-                              const char *name, size_t *next)
+const char *settings_next(const struct cli_args *args, const struct settings_file *file,
+                          const char *name, size_t *next)
 {
     if (is_option(args->options, name) && cli_args_has(args, name))
         return cli_args_next(args, name, next);
@@ -74,11 +81,11 @@ static const char *next_value(const struct cli_args *args, const struct settings
     return NULL;
 }
 
-static const char *value_of(const struct cli_args *args, const struct settings_file *file,
-                            const char *name)
+const char *settings_value(const struct cli_args *args, const struct settings_file *file,
+                           const char *name)
 {
     size_t next = 0;
-    return next_value(args, file, name, &next);
+    return settings_next(args, file, name, &next);
 }
 
 /* One file may serve every command, so that its keys are those of `run`. */
@@ -97,7 +104,7 @@ enum err settings_nsm(const struct cli_args *args, struct settings_file *file, c
                       struct fault *fault)
 {
     TRY(load_file(args, file, fault));
-    const char *nsm = value_of(args, file, "nsm");
+    const char *nsm = settings_value(args, file, "nsm");
     *out = nsm == NULL ? NSM_DEVICE : nsm;
     return ERR_OK;
 }
@@ -160,12 +167,12 @@ static enum err load_wanted(const struct cli_args *args, const char *only, struc
     const char *value = NULL;
     if (only != NULL)
         TRY(add_wanted(s, only, fault));
-    while (only == NULL && (value = next_value(args, &s->file, "secret", &next)) != NULL)
+    while (only == NULL && (value = settings_next(args, &s->file, "secret", &next)) != NULL)
         TRY(add_wanted(s, value, fault));
     if (s->wanted.count == 0)
         FAIL(fault, ERR_USAGE, "no secret is asked for: --secret NAME");
     next = 0;
-    while ((value = next_value(args, &s->file, "min-version", &next)) != NULL)
+    while ((value = settings_next(args, &s->file, "min-version", &next)) != NULL)
         TRY(add_floor(s, value, only != NULL, fault));
     return deliver_check_names(&s->wanted, s->dir != NULL, fault);
 }
@@ -275,7 +282,7 @@ static enum err load_verifier(const char *url, struct settings *s, struct fault 
 /* Where the secrets go: what the command line says before what the file says. */
 static void load_places(const struct cli_args *args, struct settings *s)
 {
-    s->dir = value_of(args, &s->file, "dir");
+    s->dir = settings_value(args, &s->file, "dir");
     s->out = is_option(args->options, "out") ? cli_args_value(args, "out") : NULL;
     if (s->out != NULL && !cli_args_has(args, "dir"))
         s->dir = NULL;
@@ -289,20 +296,20 @@ enum err settings_load(const struct cli_args *args, const char *only, struct set
     TRY(settings_nsm(args, &s->file, &nsm, fault));
     load_places(args, s);
     TRY(load_wanted(args, only, s, fault));
-    TRY(load_verifier(value_of(args, &s->file, "verifier"), s, fault));
-    TRY(load_format(value_of(args, &s->file, "format"), s, fault));
-    TRY(load_application(value_of(args, &s->file, "application"), s, fault));
-    TRY(load_timeout(value_of(args, &s->file, "timeout"), s, fault));
-    TRY(load_pins(value_of(args, &s->file, "issuer"), s, fault));
-    TRY(load_store(value_of(args, &s->file, "store"), s, fault));
-    TRY(load_root(value_of(args, &s->file, "root"), s, fault));
+    TRY(load_verifier(settings_value(args, &s->file, "verifier"), s, fault));
+    TRY(load_format(settings_value(args, &s->file, "format"), s, fault));
+    TRY(load_application(settings_value(args, &s->file, "application"), s, fault));
+    TRY(load_timeout(settings_value(args, &s->file, "timeout"), s, fault));
+    TRY(load_pins(settings_value(args, &s->file, "issuer"), s, fault));
+    TRY(load_store(settings_value(args, &s->file, "store"), s, fault));
+    TRY(load_root(settings_value(args, &s->file, "root"), s, fault));
     s->plan.nsm = nsm;
-    s->plan.ca_file = value_of(args, &s->file, "cacert");
+    s->plan.ca_file = settings_value(args, &s->file, "cacert");
     s->plan.pins = &s->pins;
     s->plan.trusted_root = s->root;
     s->plan.wanted = &s->wanted;
     s->plan.application = bytes_of_buf(&s->application);
-    return ERR_OK;
+    return only == NULL ? settings_load_run(args, s, fault) : ERR_OK;
 }
 
 void settings_free(struct settings *settings)
@@ -310,5 +317,7 @@ void settings_free(struct settings *settings)
     settings_file_free(&settings->file);
     issuer_pins_free(&settings->pins);
     buf_free(&settings->application);
+    free(settings->program);
+    free(settings->environment);
     *settings = (struct settings){0};
 }

@@ -7,9 +7,10 @@
 #define VOUCHSAFE_AGENT_SETTINGS_H
 
 #include "common/options.h"
+#include "refresh.h"
 #include "session.h"
 
-#define SETTINGS_ENTRIES_MAX 64
+#define SETTINGS_ENTRIES_MAX 128
 #define SETTINGS_FILE_MAX    65536
 
 /* `key = value` lines; the strings live in `text`. */
@@ -42,6 +43,12 @@ struct settings {
     struct buf application;
     const char *dir; /* or NULL */
     const char *out; /* or NULL */
+    /* Of `run` alone (settings_run.c). */
+    const char **program;     /* at least its name, and NULL after its arguments */
+    const char **environment; /* NAME=VALUE, and NULL after the last */
+    struct refresh_plan refresh;
+    int refresh_signal; /* 0: none */
+    uint32_t parent_cid;
 };
 void settings_free(struct settings *settings);
 
@@ -54,6 +61,15 @@ extern const struct cli_option settings_options_pcrs[];
  * be empty, and is the caller's to free after a failure too. */
 MUST_CHECK enum err settings_load(const struct cli_args *args, const char *only,
                                   struct settings *out, struct fault *fault);
+/* The part of `run` alone; settings_load calls it. */
+MUST_CHECK enum err settings_load_run(const struct cli_args *args, struct settings *out,
+                                      struct fault *fault);
+/* The values under a name one by one, from the command line where it is there at all; begin
+ * with *next = 0.  NULL after the last.  settings_value: the first, or NULL. */
+const char *settings_next(const struct cli_args *args, const struct settings_file *file,
+                          const char *name, size_t *next);
+const char *settings_value(const struct cli_args *args, const struct settings_file *file,
+                           const char *name);
 /* Where the NSM is, for `pcrs`: from the option or the file; valid as long as both. */
 MUST_CHECK enum err settings_nsm(const struct cli_args *args, struct settings_file *file,
                                  const char **out, struct fault *fault);

@@ -94,7 +94,7 @@ START_TEST(long_file)
     ck_assert_ptr_nonnull(buf_text(&text));
     struct settings_file file = {0};
     ck_err(parse((const char *)text.ptr, &file), ERR_CONFIG);
-    ck_assert_str_eq(fault.detail, "more than 64 settings");
+    ck_assert_str_eq(fault.detail, "more than 128 settings");
 }
 END_TEST
 

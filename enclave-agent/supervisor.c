@@ -1,0 +1,391 @@
+#define _GNU_SOURCE /* pipe2 */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "common/fd_cleanup.h"
+
+#define NOT_BEGUN 124 /* of a first child that could not: run's "could not deliver" */
+
+struct supervisor {
+    const struct supervisor_plan *plan;
+    const struct supervisor_work *work;
+    struct refresh refresh;
+    sigset_t signals_before;
+    int signals; /* signalfd */
+    pid_t self;
+    pid_t program;
+    bool program_gone;
+    int program_status;
+    int64_t started_ms;
+    pid_t courier; /* the child of a refresh; 0: none */
+    int report;    /* from the first child until it is the program, or from the courier; -1 */
+    struct wanted_list held;
+    bool replaced;    /* a file, of which the program has not been told */
+    int64_t stale_ms; /* how old its secrets were when it was told to end; 0: it was not */
+    int64_t kill_ms;  /* when SIGKILL follows */
+};
+
+int64_t supervisor_clock_ms(void)
+{
+    struct timespec ts = {0};
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+PRINTF_LIKE(2, 3)
+static void say(const struct supervisor *sv, const char *fmt, ...)
+{
+    char sentence[320];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(sentence, sizeof sentence, fmt, args);
+    va_end(args);
+    sv->work->say(sentence);
+}
+
+/* --- what children report: the versions, whole, and then a byte for each new file --- */
+
+enum err supervisor_report_versions(int report, const struct wanted_list *versions,
+                                    struct fault *fault)
+{
+    _Static_assert(sizeof *versions <= PIPE_BUF, "a pipe takes it whole or not at all");
+    if (write(report, versions, sizeof *versions) != (ssize_t)sizeof *versions)
+        FAIL(fault, ERR_INTERNAL, "the versions could not be told to the supervisor: %s",
+             strerror(errno));
+    return ERR_OK;
+}
+
+enum err supervisor_report_replaced(int report, struct fault *fault)
+{
+    if (write(report, "", 1) != 1)
+        FAIL(fault, ERR_INTERNAL, "a new file could not be told to the supervisor: %s",
+             strerror(errno));
+    return ERR_OK;
+}
+
+/* What is in the pipe; whether its other side is closed. */
+static bool read_report(struct supervisor *sv)
+{
+    struct wanted_list versions;
+    for (;;) {
+        const ssize_t len = read(sv->report, &versions, sizeof versions);
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len < 0)
+            return errno != EAGAIN;
+        if (len == 0)
+            return true;
+        if (len == (ssize_t)sizeof versions)
+            sv->held = versions; /* whatever came of them: none may fall below */
+        else
+            sv->replaced = true;
+    }
+}
+
+/* --- children --- */
+
+/* Signals that the kernel raises for the process itself, and those of a terminal's job
+ * control, which stop and continue the agent and its program together. */
+static const int own_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS,  SIGFPE, SIGSEGV,
+                                  SIGSYS, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
+
+static enum err take_signals(struct supervisor *sv, struct fault *fault)
+{
+    sigset_t taken;
+    sigfillset(&taken);
+    for (size_t i = 0; i < ARRAY_LEN(own_signals); i++)
+        sigdelset(&taken, own_signals[i]);
+    /* One who ignores SIGCHLD is told nothing of its children's ends. */
+    if (signal(SIGCHLD, SIG_DFL) == SIG_ERR ||
+        sigprocmask(SIG_BLOCK, &taken, &sv->signals_before) != 0)
+        FAIL(fault, ERR_INTERNAL, "signals cannot be taken: %s", strerror(errno));
+    sv->signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (sv->signals < 0)
+        FAIL(fault, ERR_INTERNAL, "no descriptor for signals: %s", strerror(errno));
+    return ERR_OK;
+}
+
+/* In a child: signals as the agent found them.  It does not outlive its supervisor, for
+ * nobody would take its secrets away when they are stale. */
+static bool begin_child(const struct supervisor *sv)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == sv->self &&
+        sigprocmask(SIG_SETMASK, &sv->signals_before, NULL) == 0)
+        return true;
+    say(sv, "a child process cannot begin: %s", strerror(errno));
+    return false;
+}
+
+/* Gives 0 in the child, whose end of the pipe is `*report`. */
+static enum err fork_child(pid_t *child, int *report, struct fault *fault)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        FAIL(fault, ERR_INTERNAL, "no pipe to a child: %s", strerror(errno));
+    *child = fork();
+    if (*child < 0) {
+        const int error = errno;
+        close(ends[0]);
+        close(ends[1]);
+        FAIL(fault, error == ENOMEM ? ERR_NO_MEMORY : ERR_INTERNAL, "no child process: %s",
+             strerror(error));
+    }
+    close(ends[*child == 0 ? 0 : 1]);
+    *report = ends[*child == 0 ? 1 : 0];
+    return ERR_OK;
+}
+
+static enum err start_program(struct supervisor *sv, struct fault *fault)
+{
+    int report = -1;
+    sv->started_ms = sv->plan->now_ms();
+    TRY(fork_child(&sv->program, &report, fault));
+    if (sv->program == 0)
+        _exit(begin_child(sv) ? sv->work->start(sv->work->context, report) : NOT_BEGUN);
+    sv->report = report;
+    return ERR_OK;
+}
+
+static enum err start_courier(struct supervisor *sv, struct fault *fault)
+{
+    _Static_assert(ERR_COUNT < 128, "an error is an exit status");
+    int report = -1;
+    TRY(fork_child(&sv->courier, &report, fault));
+    if (sv->courier == 0)
+        _exit(begin_child(sv) ? (int)sv->work->renew(sv->work->context, &sv->held, report)
+                              : (int)ERR_INTERNAL);
+    sv->report = report;
+    return ERR_OK;
+}
+
+/* --- refreshing --- */
+
+static void say_kept(const struct supervisor *sv, int64_t now_ms)
+{
+    const struct refresh *refresh = &sv->refresh;
+    const int64_t limit_ms = refresh->plan.max_staleness_ms;
+    const int64_t age_ms = now_ms - refresh->fresh_ms;
+    char until[48] = "";
+    char again[48] = "a further SIGHUP asks again";
+    if (limit_ms != 0)
+        snprintf(until, sizeof until, ", for %" PRId64 " s more at most",
+                 (limit_ms - age_ms) / 1000);
+    if (refresh->next_ms != INT64_MAX)
+        snprintf(again, sizeof again, "asking again in %" PRId64 " s",
+                 (refresh->next_ms - now_ms) / 1000);
+    say(sv, "not refreshed: the program keeps what it got %" PRId64 " s ago%s; %s", age_ms / 1000,
+        until, again);
+}
+
+static void refreshed(struct supervisor *sv)
+{
+    if (!sv->replaced) {
+        say(sv, "refreshed: nothing is new");
+        return;
+    }
+    sv->replaced = false;
+    if (sv->plan->program_signal == 0)
+        say(sv, "refreshed: there are new files");
+    else if (kill(sv->program, sv->plan->program_signal) == 0)
+        say(sv, "refreshed: there are new files, and the program got signal %d (%s)",
+            sv->plan->program_signal, strsignal(sv->plan->program_signal));
+    else
+        say(sv, "refreshed: there are new files, but the program cannot be told: %s",
+            strerror(errno));
+}
+
+/* The courier said itself why it failed, unless it was killed. */
+static void courier_ended(struct supervisor *sv, int wait_status)
+{
+    const int64_t now_ms = sv->plan->now_ms();
+    const bool succeeded = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+    read_report(sv);
+    fd_close(&sv->report);
+    sv->courier = 0;
+    refresh_end(&sv->refresh, succeeded, now_ms);
+    if (WIFSIGNALED(wait_status))
+        say(sv, "a refresh was ended by signal %d (%s)", WTERMSIG(wait_status),
+            strsignal(WTERMSIG(wait_status)));
+    if (succeeded)
+        refreshed(sv);
+    else
+        say_kept(sv, now_ms);
+}
+
+static void begin_refresh(struct supervisor *sv, int64_t now_ms)
+{
+    struct fault fault = FAULT_NONE;
+    refresh_begin(&sv->refresh, now_ms);
+    if (start_courier(sv, &fault) == ERR_OK)
+        return;
+    sv->courier = 0;
+    refresh_end(&sv->refresh, false, now_ms);
+    say(sv, "%s", fault.detail);
+    say_kept(sv, now_ms);
+}
+
+/* Nothing is written after this. */
+static void end_courier(struct supervisor *sv)
+{
+    if (sv->courier == 0)
+        return;
+    kill(sv->courier, SIGKILL);
+    while (waitpid(sv->courier, NULL, 0) < 0 && errno == EINTR)
+        ;
+    sv->courier = 0;
+    fd_close(&sv->report);
+}
+
+static void become_stale(struct supervisor *sv, int64_t now_ms)
+{
+    end_courier(sv);
+    sv->work->withdraw(sv->work->context);
+    sv->stale_ms = now_ms - sv->refresh.fresh_ms;
+    sv->kill_ms = now_ms + sv->plan->grace_ms;
+    say(sv,
+        "no refresh succeeded for %" PRId64 " s: the secrets' files are removed, and the program "
+        "is to end",
+        sv->stale_ms / 1000);
+    if (kill(sv->program, SIGTERM) != 0)
+        sv->kill_ms = now_ms;
+}
+
+/* What is due by the clock; gives how long nothing will be. */
+static int64_t on_time(struct supervisor *sv)
+{
+    const int64_t now_ms = sv->plan->now_ms();
+    int64_t wait_ms = INT64_MAX;
+    if (sv->stale_ms != 0) {
+        if (now_ms < sv->kill_ms)
+            return sv->kill_ms - now_ms;
+        /* Where even that is not permitted, it ends with this process (begin_child). */
+        if (kill(sv->program, SIGKILL) != 0)
+            sv->program_gone = true;
+        return wait_ms;
+    }
+    const bool is_program = sv->report < 0 || sv->courier != 0;
+    if (!is_program)
+        return wait_ms;
+    switch (refresh_next(&sv->refresh, now_ms, &wait_ms)) {
+    case REFRESH_WAIT:
+        return wait_ms;
+    case REFRESH_ASK:
+        begin_refresh(sv, now_ms);
+        return 0;
+    case REFRESH_STALE:
+        become_stale(sv, now_ms);
+        return 0;
+    }
+    return wait_ms;
+}
+
+/* --- what happens --- */
+
+/* All that ended, adopted orphans among them. */
+static void reap(struct supervisor *sv)
+{
+    for (;;) {
+        int status = 0;
+        const pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid < 0 && errno == EINTR)
+            continue;
+        if (pid <= 0)
+            return;
+        if (pid == sv->program) {
+            sv->program_gone = true;
+            sv->program_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        } else if (pid == sv->courier) {
+            courier_ended(sv, status);
+        }
+    }
+}
+
+/* What a process sends is meant for the program.  What the kernel sends, a terminal sent to
+ * the whole group, the program included. */
+static void on_signal(struct supervisor *sv, const struct signalfd_siginfo *got)
+{
+    const int number = (int)got->ssi_signo;
+    if (number == SIGCHLD || got->ssi_code > 0)
+        return; /* reap sees to the one */
+    if (number == SIGHUP && sv->plan->refresh.on)
+        refresh_request(&sv->refresh);
+    else if (!sv->program_gone && kill(sv->program, number) != 0)
+        say(sv, "signal %d (%s) could not be handed on: %s", number, strsignal(number),
+            strerror(errno));
+}
+
+static void read_signals(struct supervisor *sv)
+{
+    struct signalfd_siginfo got;
+    while (read(sv->signals, &got, sizeof got) == (ssize_t)sizeof got)
+        on_signal(sv, &got);
+    reap(sv);
+}
+
+/* The first child has become the program, or ended. */
+static void started(struct supervisor *sv)
+{
+    fd_close(&sv->report);
+    refresh_start(&sv->refresh, &sv->plan->refresh, sv->started_ms, sv->plan->now_ms());
+}
+
+static void wait_for_events(struct supervisor *sv, int64_t wait_ms)
+{
+    const bool starting = sv->report >= 0 && sv->courier == 0;
+    struct pollfd fds[] = {
+        {.fd = sv->signals, .events = POLLIN},
+        {.fd = starting ? sv->report : -1, .events = POLLIN},
+    };
+    const int timeout_ms = wait_ms > INT_MAX ? -1 : (int)wait_ms;
+    if (poll(fds, ARRAY_LEN(fds), timeout_ms) < 0)
+        return; /* the next round asks again */
+    if (starting && fds[1].revents != 0 && read_report(sv))
+        started(sv);
+    read_signals(sv);
+}
+
+static enum err supervise(struct supervisor *sv, int *status, struct fault *fault)
+{
+    TRY(take_signals(sv, fault));
+    TRY(start_program(sv, fault));
+    while (!sv->program_gone)
+        wait_for_events(sv, on_time(sv));
+    end_courier(sv);
+    if (sv->report >= 0)
+        read_report(sv); /* it was the program for an instant */
+    if (sv->held.count > 0 && sv->stale_ms == 0)
+        sv->work->withdraw(sv->work->context);
+    if (sv->stale_ms != 0)
+        FAIL(fault, ERR_UNREACHABLE,
+             "no refresh succeeded for %" PRId64 " s, and max-staleness allows %" PRId64
+             ": the program was ended",
+             sv->stale_ms / 1000, sv->plan->refresh.max_staleness_ms / 1000);
+    *status = sv->program_status;
+    return ERR_OK;
+}
+
+enum err supervisor_run(const struct supervisor_plan *plan, const struct supervisor_work *work,
+                        int *status, struct fault *fault)
+{
+    struct supervisor sv = {
+        .plan = plan, .work = work, .signals = -1, .report = -1, .self = getpid()};
+    const enum err err = supervise(&sv, status, fault);
+    fd_close(&sv.report);
+    if (sv.signals >= 0)
+        sigprocmask(SIG_SETMASK, &sv.signals_before, NULL);
+    fd_close(&sv.signals);
+    return err;
+}
