@@ -117,7 +117,7 @@ static enum err load(const struct cli_option *options, const char *const *words,
 }
 
 #define LOAD_RUN(out, ...) \
-    load(settings_options_run, (const char *const[]){__VA_ARGS__, NULL}, NULL, out)
+    load(settings_options_run, (const char *const[]){__VA_ARGS__, "--", "program", NULL}, NULL, out)
 #define LOAD_FETCH(only, out, ...) \
     load(settings_options_fetch, (const char *const[]){__VA_ARGS__, NULL}, only, out)
 

@@ -1,0 +1,116 @@
+/* What the first process of an enclave does; mounting is tried in a machine (tests/e2e). */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "enclave-agent/boot.h"
+
+static struct fault fault;
+
+START_TEST(no_machine)
+{
+    /* No test is a machine's first process, whatever it is called. */
+    ck_assert(!boot_is_machine("/init"));
+    ck_assert(!boot_is_machine("vouchsafe-agent"));
+}
+END_TEST
+
+/* The parent's side: reads one byte, and answers `answer` in `len` bytes. */
+static enum err beat(const char *answer, size_t len, bool hang_up, int wait_ms, int *got)
+{
+    int ends[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    ck_assert_int_eq(write(ends[1], answer, len), (ssize_t)len);
+    if (hang_up)
+        ck_assert_int_eq(shutdown(ends[1], SHUT_WR), 0);
+    fault = (struct fault)FAULT_NONE;
+    const enum err err = boot_heartbeat_over(ends[0], wait_ms, &fault);
+    unsigned char byte = 0;
+    ck_assert_int_eq(read(ends[1], &byte, 1), 1);
+    *got = byte;
+    close(ends[0]);
+    close(ends[1]);
+    return err;
+}
+
+START_TEST(valid_heartbeat)
+{
+    int got = 0;
+    ck_ok(beat("\xb7", 1, false, 1000, &got));
+    ck_assert_int_eq(got, 0xb7);
+}
+END_TEST
+
+START_TEST(wrong_heartbeat)
+{
+    int got = 0;
+    ck_err(beat("\xb8", 1, false, 1000, &got), ERR_UNREACHABLE);
+    ck_assert_str_eq(fault.detail, "the parent answered the heartbeat 0xb7 with 0xb8");
+    ck_err(beat("", 0, true, 1000, &got), ERR_UNREACHABLE);
+    ck_assert_str_eq(fault.detail, "the parent took the heartbeat and hung up: nothing came back");
+    ck_err(beat("", 0, false, 50, &got), ERR_UNREACHABLE);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "did not send it back within 0 s"));
+
+    int ends[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    close(ends[1]);
+    fault = (struct fault)FAULT_NONE;
+    ck_err(boot_heartbeat_over(ends[0], 1000, &fault), ERR_UNREACHABLE);
+    ck_assert_str_eq(fault.detail, "the heartbeat cannot be sent: Broken pipe");
+    close(ends[0]);
+}
+END_TEST
+
+/* No machine has such a parent, or none that would answer. */
+START_TEST(wrong_parent)
+{
+    fault = (struct fault)FAULT_NONE;
+    ck_err(boot_heartbeat(0x7ffffff0, &fault), ERR_UNREACHABLE);
+    ck_assert_msg(strstr(fault.detail, "vsock") != NULL, "%s", fault.detail);
+}
+END_TEST
+
+START_TEST(valid_no_driver)
+{
+    ck_ok(boot_load_nsm("/nonexistent/nsm.ko", &fault));
+}
+END_TEST
+
+START_TEST(junk_driver)
+{
+    char path[] = "/tmp/test_agent_boot.XXXXXX";
+    const int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, "junk", 4), 4);
+    close(fd);
+    fault = (struct fault)FAULT_NONE;
+    ck_err(boot_load_nsm(path, &fault), ERR_NSM);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "cannot be loaded"));
+    unlink(path);
+    ck_err(boot_load_nsm("/tmp/", &fault), ERR_NSM); /* there, and no file */
+}
+END_TEST
+
+/* In a process of its own, for it closes what Check writes to. */
+START_TEST(valid_console)
+{
+    const pid_t child = fork();
+    if (child == 0) {
+        close(0);
+        close(2);
+        boot_console();
+        _exit(fcntl(0, F_GETFD) >= 0 && fcntl(2, F_GETFD) >= 0 ? 7 : 1);
+    }
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+END_TEST
+
+UNIT_MAIN("agent_boot", no_machine, valid_heartbeat, wrong_heartbeat, wrong_parent, valid_no_driver,
+          junk_driver, valid_console)
