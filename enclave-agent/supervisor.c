@@ -19,6 +19,13 @@
 
 #define NOT_BEGUN 124 /* of a first child that could not: run's "could not deliver" */
 
+/* From the first child until it is the program, or from a courier. */
+struct report {
+    int fd; /* -1: none */
+    size_t len;
+    struct wanted_list versions; /* its first `len` bytes */
+};
+
 struct supervisor {
     const struct supervisor_plan *plan;
     const struct supervisor_work *work;
@@ -31,8 +38,9 @@ struct supervisor {
     int program_status;
     int64_t started_ms;
     pid_t courier; /* the child of a refresh; 0: none */
-    int report;    /* from the first child until it is the program, or from the courier; -1 */
+    struct report report;
     struct wanted_list held;
+    bool delivered;   /* or maybe so */
     bool replaced;    /* a file, of which the program has not been told */
     int64_t stale_ms; /* how old its secrets were when it was told to end; 0: it was not */
     int64_t kill_ms;  /* when SIGKILL follows */
@@ -76,23 +84,39 @@ enum err supervisor_report_replaced(int report, struct fault *fault)
     return ERR_OK;
 }
 
-/* What is in the pipe; whether its other side is closed. */
-static bool read_report(struct supervisor *sv)
+enum report_state { REPORT_OPEN, REPORT_CLOSED, REPORT_BROKEN };
+
+/* Takes what is in the pipe. */
+static enum report_state read_report(struct supervisor *sv)
 {
-    struct wanted_list versions;
+    struct report *in = &sv->report;
+    uint8_t some[sizeof in->versions];
     for (;;) {
-        const ssize_t len = read(sv->report, &versions, sizeof versions);
+        const bool whole = in->len == sizeof in->versions;
+        const ssize_t len = read(in->fd, some, whole ? 1 : sizeof in->versions - in->len);
         if (len < 0 && errno == EINTR)
             continue;
+        if (len < 0 && errno == EAGAIN)
+            return REPORT_OPEN;
+        sv->delivered = sv->delivered || len != 0;
         if (len < 0)
-            return errno != EAGAIN;
+            return REPORT_BROKEN;
         if (len == 0)
-            return true;
-        if (len == (ssize_t)sizeof versions)
-            sv->held = versions; /* whatever came of them: none may fall below */
-        else
+            return REPORT_CLOSED;
+        if (whole) {
             sv->replaced = true;
+            continue;
+        }
+        memcpy((uint8_t *)&in->versions + in->len, some, (size_t)len);
+        in->len += (size_t)len;
+        if (in->len == sizeof in->versions)
+            sv->held = in->versions; /* whatever comes of them, none may fall below */
     }
+}
+
+static void begin_report(struct supervisor *sv, int fd)
+{
+    sv->report = (struct report){.fd = fd};
 }
 
 /* --- children --- */
@@ -155,7 +179,7 @@ static enum err start_program(struct supervisor *sv, struct fault *fault)
     TRY(fork_child(&sv->program, &report, fault));
     if (sv->program == 0)
         _exit(begin_child(sv) ? sv->work->start(sv->work->context, report) : NOT_BEGUN);
-    sv->report = report;
+    begin_report(sv, report);
     return ERR_OK;
 }
 
@@ -167,7 +191,7 @@ static enum err start_courier(struct supervisor *sv, struct fault *fault)
     if (sv->courier == 0)
         _exit(begin_child(sv) ? (int)sv->work->renew(sv->work->context, &sv->held, report)
                               : (int)ERR_INTERNAL);
-    sv->report = report;
+    begin_report(sv, report);
     return ERR_OK;
 }
 
@@ -211,9 +235,9 @@ static void refreshed(struct supervisor *sv)
 static void courier_ended(struct supervisor *sv, int wait_status)
 {
     const int64_t now_ms = sv->plan->now_ms();
-    const bool succeeded = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
-    read_report(sv);
-    fd_close(&sv->report);
+    const bool told = read_report(sv) == REPORT_CLOSED;
+    const bool succeeded = told && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+    fd_close(&sv->report.fd);
     sv->courier = 0;
     refresh_end(&sv->refresh, succeeded, now_ms);
     if (WIFSIGNALED(wait_status))
@@ -246,7 +270,7 @@ static void end_courier(struct supervisor *sv)
     while (waitpid(sv->courier, NULL, 0) < 0 && errno == EINTR)
         ;
     sv->courier = 0;
-    fd_close(&sv->report);
+    fd_close(&sv->report.fd);
 }
 
 static void become_stale(struct supervisor *sv, int64_t now_ms)
@@ -276,7 +300,7 @@ static int64_t on_time(struct supervisor *sv)
             sv->program_gone = true;
         return wait_ms;
     }
-    const bool is_program = sv->report < 0 || sv->courier != 0;
+    const bool is_program = sv->report.fd < 0 || sv->courier != 0;
     if (!is_program)
         return wait_ms;
     switch (refresh_next(&sv->refresh, now_ms, &wait_ms)) {
@@ -336,24 +360,31 @@ static void read_signals(struct supervisor *sv)
 }
 
 /* The first child has become the program, or ended. */
-static void started(struct supervisor *sv)
+static void started(struct supervisor *sv, enum report_state state)
 {
-    fd_close(&sv->report);
+    fd_close(&sv->report.fd);
     refresh_start(&sv->refresh, &sv->plan->refresh, sv->started_ms, sv->plan->now_ms());
+    if (state == REPORT_CLOSED)
+        return;
+    say(sv, "what the program got cannot be read from its pipe: it is ended");
+    kill(sv->program, SIGKILL);
 }
 
 static void wait_for_events(struct supervisor *sv, int64_t wait_ms)
 {
-    const bool starting = sv->report >= 0 && sv->courier == 0;
+    const bool starting = sv->report.fd >= 0 && sv->courier == 0;
     struct pollfd fds[] = {
         {.fd = sv->signals, .events = POLLIN},
-        {.fd = starting ? sv->report : -1, .events = POLLIN},
+        {.fd = starting ? sv->report.fd : -1, .events = POLLIN},
     };
     const int timeout_ms = wait_ms > INT_MAX ? -1 : (int)wait_ms;
     if (poll(fds, ARRAY_LEN(fds), timeout_ms) < 0)
         return; /* the next round asks again */
-    if (starting && fds[1].revents != 0 && read_report(sv))
-        started(sv);
+    if (starting && fds[1].revents != 0) {
+        const enum report_state state = read_report(sv);
+        if (state != REPORT_OPEN)
+            started(sv, state);
+    }
     read_signals(sv);
 }
 
@@ -364,9 +395,10 @@ static enum err supervise(struct supervisor *sv, int *status, struct fault *faul
     while (!sv->program_gone)
         wait_for_events(sv, on_time(sv));
     end_courier(sv);
-    if (sv->report >= 0)
-        read_report(sv); /* it was the program for an instant */
-    if (sv->held.count > 0 && sv->stale_ms == 0)
+    /* One that was the program for an instant only may have its report still in the pipe. */
+    if (sv->report.fd >= 0)
+        read_report(sv);
+    if (sv->stale_ms == 0 && sv->delivered)
         sv->work->withdraw(sv->work->context);
     if (sv->stale_ms != 0)
         FAIL(fault, ERR_UNREACHABLE,
@@ -381,9 +413,9 @@ enum err supervisor_run(const struct supervisor_plan *plan, const struct supervi
                         int *status, struct fault *fault)
 {
     struct supervisor sv = {
-        .plan = plan, .work = work, .signals = -1, .report = -1, .self = getpid()};
+        .plan = plan, .work = work, .signals = -1, .report = {.fd = -1}, .self = getpid()};
     const enum err err = supervise(&sv, status, fault);
-    fd_close(&sv.report);
+    fd_close(&sv.report.fd);
     if (sv.signals >= 0)
         sigprocmask(SIG_SETMASK, &sv.signals_before, NULL);
     fd_close(&sv.signals);

@@ -38,6 +38,7 @@ static const struct failure reads[] = {{-1, EIO}, {-1, EINTR}, {0, SHORTEN}};
 static const struct failure writes[] = {{-1, ENOSPC}, {-1, EIO}, {-1, EINTR}, {0, SHORTEN}};
 static const struct failure opens[] = {{-1, EMFILE}, {-1, EACCES}, {-1, ENOENT}};
 static const struct failure file[] = {{-1, EIO}, {-1, ENOSPC}};
+static const struct failure interrupted[] = {{-1, EINTR}};
 static const struct failure waits[] = {{-1, EINTR}, {-1, ENOMEM}};
 static const struct failure receives[] = {
     {-1, ECONNRESET}, {-1, EINTR}, {0, SHORTEN}, {-1, EAGAIN}};

@@ -239,9 +239,9 @@ class AgentUnderFailure(WithEnclave):
             stdin=subprocess.DEVNULL, env=clean_environment(**self.injector.environment(), 
                                                              INJECT_PROGRAM=os.path.basename(AGENT[-1])))
 
-    def each(self, command, words, codes, check, plan):
+    def each(self, command, words, codes, check, plan, own=0):
         for classes, wanted, variants in plan:
-            self.injector.arm(classes)
+            self.injector.arm(classes, own=own)
             run = self.steered(command, *words)
             self.assertEqual(run.returncode, 0, run.stderr.decode())
             check(run, "nothing failed")
@@ -249,7 +249,7 @@ class AgentUnderFailure(WithEnclave):
             failures = lived = 0
             for variant in range(variants):
                 for at in places(calls, wanted, injector.SEED + variant):
-                    self.injector.arm(classes, at=at, variant=variant)
+                    self.injector.arm(classes, at=at, variant=variant, own=own)
                     run = self.steered(command, *words)
                     _, failed = self.injector.disarm()
                     what = f"seed {injector.SEED}: {self.injector.last}: {run.stderr.decode()}"
@@ -293,6 +293,18 @@ class AgentUnderFailure(WithEnclave):
         self.each("run", ("--secret", SECRET, "--", "/bin/sh", "-c",
                           "exec cat $WEB_MESSAGES_FILE"), RUN_CODES, check,
                   ((FILE, 30, 3), (SYSTEM, 10, 2), (ALLOC, 15, 1), (NET, 6, 2)))
+
+    def test_run_supervised(self):
+        """The same beside a supervisor; what it cannot know of its program, it ends."""
+        folder = self.store.path("supervised")
+
+        def check(run, what):
+            self.assertIn(run.stdout, (VALUE,) if run.returncode == 0 else (VALUE, b""), what)
+            self.assertEqual([n for _, _, names in os.walk(folder) for n in names], [], what)
+
+        self.each("run", ("--secret", SECRET, "--dir", folder, "--refresh", "hup", "--", "/bin/sh",
+                          "-c", "exec cat $WEB_MESSAGES_FILE"), RUN_CODES | {137}, check,
+                  ((SYSTEM, 40, 2), (FILE, 25, 3), (NET, 10, 2), (ALLOC, 8, 1)), own=1)
 
 
 if __name__ == "__main__":
