@@ -180,6 +180,37 @@ class Agent(Scans):
             process.communicate()
 
 
+class Supervisor(Scans):
+    """The agent that stays beside its program never has a secret; its children do, and go."""
+
+    def test_at_start_and_refresh(self):
+        values = [os.urandom(4096) for _ in range(3)]
+        self.put("random/0", values[0])
+        folder = self.store.path("secrets")
+        file = os.path.join(folder, "random/0")
+        told = "import os, signal\n" \
+               "signal.signal(signal.SIGHUP, lambda *_: print('told', flush=True))\n" \
+               "print('told', flush=True)\n" \
+               "while True: signal.pause()"
+        process = subprocess.Popen(
+            [*AGENT, "run", "--verifier", f"http://{self.store.ready['listen']}", "--issuer",
+             self.issuer, "--nsm", self.module, "--root", self.root, "--secret", "random/0",
+             "--dir", folder, "--refresh", "hup", "--", sys.executable, "-c", told],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=clean_environment())
+        try:
+            for number, value in enumerate(values):
+                if number > 0:
+                    self.done("secret", "put", "random/0", stdin=value)
+                    process.send_signal(signal.SIGHUP)
+                self.assertEqual(process.stdout.readline(), b"told\n")
+                with open(file, "rb") as content:
+                    self.assertEqual(content.read(), value)
+                self.nowhere(process.pid, values, f"the supervisor after release {number + 1}")
+        finally:
+            process.terminate()
+            process.communicate(timeout=TIMEOUT_S)
+
+
 class Client(Scans):
     """`vouchsafe secret put`: the administrator's side of a secret's way in."""
 
