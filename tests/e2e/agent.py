@@ -483,6 +483,17 @@ class Deliveries(Agent):
         run = self.agent("run", "--min-version", "db/main=8", "--", "true", **self.peer())
         self.ck(run, 122, "expected version 8 of db/main or newer, found version 7")
 
+    def test_no_older_version_at_a_refresh(self):
+        """An authentic answer, and an older one: nothing in the request forbids it."""
+        run = self.agent("run", "--dir", self.scratch, "--refresh", "1s", "--max-staleness", "3s",
+                         "--", "sh", "-c", 'trap "cat $DB_MAIN_FILE; exit" TERM; head -c 5 '
+                         '$DB_MAIN_FILE; while :; do sleep 0.1; done', **self.peer("falling"))
+        text = self.ck(run, 121, "received db/main version 7", "max-staleness allows 3")
+        self.assertRegex(text, "answer_not_authentic: .*version 6 of db/main.*version 7, which this "
+                               "process has held")
+        self.assertNotIn("received db/main version 6", text)
+        self.assertEqual(run.stdout, value("db/main")[:5].encode())  # by SIGTERM it is gone
+
     def test_another_issuer(self):
         peer = self.peer()
         run = self.agent("run", "--", "true", verifier=peer["verifier"])

@@ -2,11 +2,11 @@
  * for a single thing.  It verifies nothing, so it is no verifier; it signs and wraps as
  * one does.
  *
- *     agent_peer SOCKET ISSUER-FILE [flip-ciphertext|short-challenge|deprecated]
+ *     agent_peer SOCKET ISSUER-FILE [flip-ciphertext|short-challenge|deprecated|falling]
  *
  * Serves HTTP at the Unix socket until it is killed; writes its issuer key's PEM to
  * ISSUER-FILE once it listens.  A secret's value is its name, repeated to 1000 bytes;
- * its version is the one asked for, or 7. */
+ * its version is the one asked for, or 7; `falling`: one less each time. */
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -32,6 +32,7 @@ struct peer {
     EVP_PKEY *receipt_key;
     uint8_t store_id[PROTOCOL_STORE_ID_LEN];
     uint8_t challenge[PROTOCOL_CHALLENGE_LEN];
+    uint32_t releases;
 };
 
 static bool is_mode(const struct peer *peer, const char *mode)
@@ -50,6 +51,8 @@ static enum err add_secret(const struct peer *peer, const struct wanted *wanted,
     CLEANUP(buf_free) struct buf both = {0};
     CLEANUP(secret_freep) struct secret *value = NULL;
     item->version = wanted->version == 0 ? OPEN_VERSION : wanted->version;
+    if (is_mode(peer, "falling"))
+        item->version -= peer->releases;
     snprintf(item->name, sizeof item->name, "%s", wanted->name);
     TRY(secret_new(VALUE_LEN, &value));
     for (size_t i = 0; i < VALUE_LEN; i++)
@@ -152,6 +155,7 @@ static void serve(struct peer *peer, int fd)
         return;
     const bool asks = strncmp(request, "POST /v1/challenge ", 19) == 0;
     const enum err err = asks ? challenge(peer, &json) : release(peer, body, &json);
+    peer->releases += !asks;
     if (err != ERR_OK)
         fprintf(stderr, "agent_peer: %s\n", err_wire(err));
     if (buf_append_format(&head,

@@ -261,6 +261,33 @@ START_TEST(wrong_write)
 }
 END_TEST
 
+/* What is there already need not be written again; anything else must. */
+START_TEST(valid_holds)
+{
+    CLEANUP(secret_freep) struct secret *one = secret_of("one");
+    CLEANUP(secret_freep) struct secret *two = secret_of("two");
+    CLEANUP(secret_freep) struct secret *longer = secret_of("one more");
+    CLEANUP(secret_freep) struct secret *none = secret_of("");
+    make_dir();
+    ck_assert(!deliver_holds(dir, "a/b", one));
+    ck_ok(deliver_file(dir, "a/b", one, &fault));
+    ck_assert(deliver_holds(dir, "a/b", one));
+    ck_assert(!deliver_holds(dir, "a/b", two));
+    ck_assert(!deliver_holds(dir, "a/b", longer));
+    ck_assert(!deliver_holds(dir, "a/b", none));
+    ck_ok(deliver_file(dir, "a/c", longer, &fault));
+    ck_assert(!deliver_holds(dir, "a/c", one)); /* begins with it */
+    ck_ok(deliver_file(dir, "none", none, &fault));
+    ck_assert(deliver_holds(dir, "none", none));
+    ck_assert(!deliver_holds(dir, "a", one)); /* a folder */
+    ck_assert_int_eq(symlink("b", inside("a/link")), 0);
+    ck_assert(!deliver_holds(dir, "a/link", one)); /* somebody else's */
+    ck_assert_int_eq(mkfifo(inside("pipe"), 0600), 0);
+    ck_assert(!deliver_holds(dir, "pipe", one)); /* nobody writes to it: no waiting */
+    remove_dir();
+}
+END_TEST
+
 UNIT_MAIN("agent_deliver", valid_variables, wrong_names, valid_memfd, wrong_memfd_writes,
           valid_inheritance, valid_memfd_moved_up, no_descriptors, valid_files, wrong_places,
-          valid_path, wrong_write)
+          valid_path, wrong_write, valid_holds)

@@ -3,6 +3,7 @@
 
 #include <openssl/ec.h>
 #include <openssl/pem.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -142,6 +143,11 @@ START_TEST(valid_defaults)
     ck_assert_mem_eq(s.plan.trusted_root, own_document_aws_root, SHA256_LEN);
     ck_assert_uint_eq(s.plan.application.len, 0);
     ck_assert_ptr_null(s.dir);
+    ck_assert_str_eq(s.program[0], "program");
+    ck_assert_ptr_null(s.program[1]);
+    ck_assert_ptr_null(s.environment[0]);
+    ck_assert(!s.refresh.on);
+    ck_assert_uint_eq(s.parent_cid, 3);
     settings_free(&s);
     teardown();
 }
@@ -177,6 +183,108 @@ START_TEST(valid_file_and_options)
     ck_assert_str_eq(s.out, "-");
     ck_assert_ptr_null(s.dir); /* the command line's place, not the file's */
     settings_free(&s);
+    teardown();
+}
+END_TEST
+
+START_TEST(valid_program)
+{
+    setup("secret = a\nverifier = http://v\nexec = /usr/bin/server\nexec = --port\nexec = 80 = x\n"
+          "env = A=\nenv = B=c=d\nparent-cid = 1\nrefresh = 12h\nmax-staleness = 7d\n"
+          "refresh-signal = USR2\ndir = /run/secrets\n");
+    const char *const words[] = {"--config", path, "--issuer", issuer, NULL};
+    struct settings s = {0};
+    ck_ok(load(settings_options_run, words, NULL, &s));
+    ck_assert_str_eq(s.program[0], "/usr/bin/server");
+    ck_assert_str_eq(s.program[1], "--port");
+    ck_assert_str_eq(s.program[2], "80 = x");
+    ck_assert_ptr_null(s.program[3]);
+    ck_assert_str_eq(s.environment[0], "A=");
+    ck_assert_str_eq(s.environment[1], "B=c=d");
+    ck_assert_ptr_null(s.environment[2]);
+    ck_assert_uint_eq(s.parent_cid, 1);
+    ck_assert(s.refresh.on);
+    ck_assert_int_eq(s.refresh.period_ms, INT64_C(12) * 3600 * 1000);
+    ck_assert_int_eq(s.refresh.max_staleness_ms, INT64_C(7) * 86400 * 1000);
+    ck_assert_int_eq(s.refresh_signal, SIGUSR2);
+    settings_free(&s);
+
+    /* What follows -- replaces all of exec. */
+    ck_ok(LOAD_RUN(&s, "--config", path, "--issuer", issuer));
+    ck_assert_str_eq(s.program[0], "program");
+    ck_assert_ptr_null(s.program[1]);
+    settings_free(&s);
+
+    /* fetch has no program, and passes over what is run's. */
+    ck_ok(LOAD_FETCH("c", &s, "--config", path, "--issuer", issuer, "--out", "-"));
+    ck_assert_ptr_null(s.program);
+    ck_assert(!s.refresh.on);
+    settings_free(&s);
+    teardown();
+}
+END_TEST
+
+START_TEST(valid_refresh)
+{
+    static const struct {
+        const char *when, *name;
+        int64_t period_ms;
+        int number;
+    } rows[] = {{"hup", "HUP", 0, SIGHUP},
+                {"1s", "USR1", 1000, SIGUSR1},
+                {"30m", "USR2", 1800000, SIGUSR2},
+                {"hup", "none", 0, 0}};
+    setup("");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct settings s = {0};
+        ck_ok(LOAD_RUN(&s, "--secret", "a", "--verifier", "http://v", "--issuer", issuer, "--dir",
+                       "/d", "--refresh", rows[i].when, "--refresh-signal", rows[i].name));
+        ck_assert(s.refresh.on);
+        ck_assert_int_eq(s.refresh.period_ms, rows[i].period_ms);
+        ck_assert_int_eq(s.refresh.max_staleness_ms, 0);
+        ck_assert_int_eq(s.refresh_signal, rows[i].number);
+        settings_free(&s);
+    }
+    teardown();
+}
+END_TEST
+
+START_TEST(wrong_refresh)
+{
+    static const char *const rows[][5] = {
+        {"refresh replaces files", "--refresh", "1h"},
+        {"refresh takes a duration such as 90s, 30m, 12h or 7d, not \"HUP\"", "--refresh", "HUP"},
+        {"refresh takes a duration", "--refresh", "0s"},
+        {"refresh takes a duration", "--refresh", "60"},
+        {"max-staleness takes a duration", "--max-staleness", "x", "--refresh", "1h"},
+        {"max-staleness 1h needs a refresh", "--max-staleness", "1h"},
+        {"max-staleness 1h needs a refresh", "--max-staleness", "1h", "--refresh", "hup"},
+        {"max-staleness 1h needs a refresh that is due earlier, such as --refresh 1h",
+         "--max-staleness", "1h", "--refresh", "60m"},
+        {"refresh-signal USR1: without --refresh there is none", "--refresh-signal", "USR1"},
+        {"refresh-signal takes HUP, USR1, USR2 or none, not \"KILL\"", "--refresh-signal", "KILL",
+         "--refresh", "1h"},
+        {"parent-cid takes a CID, a number such as 3, not \"-1\"", "--parent-cid", "-1"},
+        {"parent-cid takes a CID", "--parent-cid", "4294967295"}, /* whoever is there */
+        {"env \"A\" is not NAME=VALUE", "--env", "A"},
+        {"env \"=A\" is not NAME=VALUE", "--env", "=A"},
+    };
+    setup("");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *words[12] = {"--secret", "a", "--verifier", "http://v", "--issuer", issuer};
+        size_t count = 6;
+        for (size_t k = 1; k < ARRAY_LEN(rows[i]) && rows[i][k] != NULL; k++)
+            words[count++] = rows[i][k];
+        words[count] = "program";
+        struct settings s = {0};
+        ck_err(load(settings_options_run, words, NULL, &s), ERR_USAGE);
+        ck_assert_msg(strstr(fault.detail, rows[i][0]) == fault.detail, "%s", fault.detail);
+    }
+    const char *const words[] = {"--secret", "a",    "--verifier", "http://v",
+                                 "--issuer", issuer, NULL};
+    struct settings s = {0};
+    ck_err(load(settings_options_run, words, NULL, &s), ERR_USAGE);
+    ck_assert_msg(strstr(fault.detail, "which program? ") == fault.detail, "%s", fault.detail);
     teardown();
 }
 END_TEST
@@ -239,4 +347,5 @@ START_TEST(wrong_needs)
 END_TEST
 
 UNIT_MAIN("agent_settings", valid_file, wrong_file, long_file, valid_defaults,
-          valid_file_and_options, wrong_values, wrong_needs)
+          valid_file_and_options, valid_program, valid_refresh, wrong_refresh, wrong_values,
+          wrong_needs)
