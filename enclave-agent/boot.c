@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -56,11 +57,23 @@ bool boot_is_machine(const char *called)
     return getpid() == 1 && strcmp(slash == NULL ? called : slash + 1, "init") == 0;
 }
 
+/* Whatever it is: whoever mounted it knew why. */
+static bool is_mounted(const char *target)
+{
+    char above[64];
+    struct stat here;
+    struct stat there;
+    snprintf(above, sizeof above, "%s/..", target);
+    return stat(target, &here) == 0 && stat(above, &there) == 0 && here.st_dev != there.st_dev;
+}
+
 static enum err mount_one(const struct mounted *m, struct fault *fault)
 {
+    if (is_mounted(m->target))
+        return ERR_OK;
     /* Where it cannot be made, mount says so, and of which. */
     (void)mkdir(m->target, 0755);
-    if (mount(m->type, m->target, m->type, m->flags, m->options) == 0 || errno == EBUSY)
+    if (mount(m->type, m->target, m->type, m->flags, m->options) == 0)
         return ERR_OK;
     if (m->optional && (errno == ENODEV || errno == ENOENT))
         return ERR_OK;
