@@ -396,8 +396,6 @@ static enum err supervise(struct supervisor *sv, int *status, struct fault *faul
         wait_for_events(sv, on_time(sv));
     end_courier(sv);
     /* One that was the program for an instant only may have its report still in the pipe. */
-    if (sv->report.fd >= 0)
-        read_report(sv);
     if (sv->stale_ms == 0 && sv->delivered)
         sv->work->withdraw(sv->work->context);
     if (sv->stale_ms != 0)

@@ -314,8 +314,8 @@ class FirstProcess(WithAgents):
         with open(held_up, "wb") as issuer:  # opens when the agent reads it
             with open(f"/proc/{self.first_process(machine)}/mountinfo", encoding="ascii") as file:
                 mounts = {tuple(line.split()[i] for i in (4, -3)) for line in file}
-            links = [os.readlink(f"/proc/{self.first_process(machine)}/root/dev/{name}")
-                     for name in ("fd", "stderr")]
+            inside = os.path.join("/proc", str(self.first_process(machine)), "root")
+            links = [os.readlink(os.path.join(inside, "dev", name)) for name in ("fd", "stderr")]
             with open(self.issuer, "rb") as pem:
                 issuer.write(pem.read())
         wanted = {("/dev", "devtmpfs"), ("/proc", "proc"), ("/sys", "sysfs"),
