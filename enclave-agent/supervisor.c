@@ -380,6 +380,7 @@ static void wait_for_events(struct supervisor *sv, int64_t wait_ms)
     const int timeout_ms = wait_ms > INT_MAX ? -1 : (int)wait_ms;
     if (poll(fds, ARRAY_LEN(fds), timeout_ms) < 0)
         return; /* the next round asks again */
+    /* Before its end is seen: it reported first. */
     if (starting && fds[1].revents != 0) {
         const enum report_state state = read_report(sv);
         if (state != REPORT_OPEN)
@@ -395,7 +396,6 @@ static enum err supervise(struct supervisor *sv, int *status, struct fault *faul
     while (!sv->program_gone)
         wait_for_events(sv, on_time(sv));
     end_courier(sv);
-    /* One that was the program for an instant only may have its report still in the pipe. */
     if (sv->stale_ms == 0 && sv->delivered)
         sv->work->withdraw(sv->work->context);
     if (sv->stale_ms != 0)
