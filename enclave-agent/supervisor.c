@@ -300,9 +300,7 @@ static int64_t on_time(struct supervisor *sv)
             sv->program_gone = true;
         return wait_ms;
     }
-    const bool is_program = sv->report.fd < 0 || sv->courier != 0;
-    if (!is_program)
-        return wait_ms;
+    /* Before it is the program (started()), there is no plan, and nothing is due. */
     switch (refresh_next(&sv->refresh, now_ms, &wait_ms)) {
     case REFRESH_WAIT:
         return wait_ms;

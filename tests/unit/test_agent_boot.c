@@ -92,7 +92,8 @@ START_TEST(junk_driver)
     ck_err(boot_load_nsm(path, &fault), ERR_NSM);
     ck_assert_ptr_nonnull(strstr(fault.detail, "cannot be loaded"));
     unlink(path);
-    ck_err(boot_load_nsm("/tmp/", &fault), ERR_NSM); /* there, and no file */
+    ck_err(boot_load_nsm("/dev/null/nsm.ko", &fault), ERR_NSM);
+    ck_assert_str_eq(fault.detail, "/dev/null/nsm.ko: Not a directory");
 }
 END_TEST
 

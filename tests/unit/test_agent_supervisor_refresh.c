@@ -69,6 +69,7 @@ START_TEST(valid_no_signal)
     ck_ok(run_with(start));
     ck_assert_uint_eq(world->signalled, 0);
     ck_assert_uint_ge(count_said("refreshed: there are new files"), 2);
+    ck_assert_uint_eq(count_said("the program got signal"), 0);
 }
 END_TEST
 

@@ -18,7 +18,7 @@ exec = /etc/program
 # the others; one of these ends, and is neither left dead nor taken for the program.
 PROGRAM = """
 echo $GREETING, child of $PPID
-sha256sum <$WEB_MESSAGES_FILE
+cat /dev/fd/3 3<$WEB_MESSAGES_FILE | sha256sum
 kill $(cat /run/relay.pid)
 until [ ! -e /proc/$(cat /run/relay.pid) ]; do sleep 0.1; done
 echo reaped
