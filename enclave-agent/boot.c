@@ -93,11 +93,16 @@ enum err boot_mount(struct fault *fault)
     return ERR_OK;
 }
 
+static int open_console(void)
+{
+    const int console = open("/dev/console", O_RDWR | O_NOCTTY);
+    return console >= 0 ? console : open("/dev/null", O_RDWR);
+}
+
 void boot_console(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/console", O_RDWR | O_NOCTTY) < 0 &&
-            open("/dev/null", O_RDWR) < 0)
+        if (fcntl(fd, F_GETFD) < 0 && open_console() < 0)
             return; /* what is said goes nowhere, as in most enclaves */
     }
 }

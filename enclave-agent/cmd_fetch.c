@@ -8,7 +8,7 @@
 
 static enum err run_fetch(const struct cli_args *args, int *status, struct fault *fault)
 {
-    (void)status; /* done */
+    *status = PLAIN_DONE;
     CLEANUP(settings_free) struct settings settings = {0};
     CLEANUP(answer_opened_free) struct answer_opened opened = {0};
     TRY(settings_load(args, args->operands[0], &settings, fault));

@@ -51,7 +51,7 @@ static void print_text(const struct nsm_pcr *pcrs)
 
 static enum err run(const struct cli_args *args, int *status, struct fault *fault)
 {
-    (void)status; /* done */
+    *status = PLAIN_DONE;
     CLEANUP(settings_file_free) struct settings_file file = {0};
     const char *where = NULL;
     TRY(settings_nsm(args, &file, &where, fault));

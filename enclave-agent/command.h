@@ -33,7 +33,7 @@ struct command {
     const struct cli_option *options;
     size_t operands_min;
     size_t operands_max;
-    /* `*status`, 0 before, is the exit status where it did not fail; else exit_of's is. */
+    /* `*status` is the exit status where it did not fail; else exit_of gives it. */
     enum err (*run)(const struct cli_args *args, int *status, struct fault *fault);
     int (*exit_of)(enum err code);
 };
