@@ -42,7 +42,7 @@ static enum err exchange_device(const struct nsm *nsm, struct bytes request, str
         done = ioctl(nsm->fd, NSM_IOCTL_RAW, &raw);
     }
     if (done != 0)
-        FAIL(fault, ERR_NSM, "the device: %s", strerror(errno));
+        FAIL(fault, ERR_NSM, "the device: %s: %s", strerror(errno), nsm_errno_advice(errno));
     if (raw.reply_len > NSM_REPLY_MAX)
         FAIL(fault, ERR_NSM, "the device claims a reply of %llu bytes",
              (unsigned long long)raw.reply_len);
@@ -106,7 +106,9 @@ enum err nsm_open(const char *where, struct nsm *out, struct fault *fault)
              where);
     const int fd = open(where, O_RDWR | O_CLOEXEC);
     if (fd < 0)
-        FAIL(fault, ERR_NSM, "%s: %s: is this an enclave?", where, strerror(errno));
+        FAIL(fault, ERR_NSM,
+             "%.120s: %s: is this an enclave? The driver is nsm.ko, or in the kernel from 6.8 on",
+             where, strerror(errno));
     *out = (struct nsm){.fd = fd, .exchange = exchange_device};
     return ERR_OK;
 }
@@ -147,6 +149,15 @@ enum err nsm_mix_random(const struct nsm *nsm, struct fault *fault)
     return ERR_OK;
 }
 
+enum err nsm_describe(const struct nsm *nsm, struct nsm_about *out, struct fault *fault)
+{
+    CLEANUP(buf_free) struct buf request = {0};
+    CLEANUP(reply_free) struct buf reply = {0};
+    TRY(nsm_request_about(&request));
+    TRY(ask(nsm, &request, &reply, fault));
+    return nsm_reply_about(bytes_of_buf(&reply), out, fault);
+}
+
 enum err nsm_describe_pcr(const struct nsm *nsm, unsigned index, struct nsm_pcr *out,
                           struct fault *fault)
 {
@@ -155,6 +166,25 @@ enum err nsm_describe_pcr(const struct nsm *nsm, unsigned index, struct nsm_pcr 
     TRY(nsm_request_pcr(index, &request));
     TRY(ask(nsm, &request, &reply, fault));
     return nsm_reply_pcr(bytes_of_buf(&reply), out, fault);
+}
+
+enum err nsm_extend_pcr(const struct nsm *nsm, unsigned index, struct bytes data,
+                        uint8_t value[static ATTDOC_PCR_LEN], struct fault *fault)
+{
+    CLEANUP(buf_free) struct buf request = {0};
+    CLEANUP(reply_free) struct buf reply = {0};
+    TRY(nsm_request_extend(index, data, &request));
+    TRY(ask(nsm, &request, &reply, fault));
+    return nsm_reply_extend(bytes_of_buf(&reply), value, fault);
+}
+
+enum err nsm_lock_pcr(const struct nsm *nsm, unsigned index, struct fault *fault)
+{
+    CLEANUP(buf_free) struct buf request = {0};
+    CLEANUP(reply_free) struct buf reply = {0};
+    TRY(nsm_request_lock(index, &request));
+    TRY(ask(nsm, &request, &reply, fault));
+    return nsm_reply_lock(bytes_of_buf(&reply), fault);
 }
 
 enum err nsm_attest(const struct nsm *nsm, const struct nsm_question *question,
