@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/openssl_cleanup.h"
+#include "drift.h"
 #include "retry.h"
 
 #define EXCHANGE_TIMEOUT_MS 30000 /* one that hangs is not to use up the whole time */
@@ -17,6 +18,7 @@ struct session {
     struct nsm nsm;
     int64_t deadline_ms;
     struct wanted_list held;
+    bool drift_said;
     /* Of the last attempt, where the verifier refused it. */
     bool refused;
     int64_t retry_after_s;
@@ -114,6 +116,16 @@ static enum err make_key(struct session *s, struct wrap_key **key, struct fault 
     return ERR_OK;
 }
 
+/* By the first document that shows it. */
+static void say_drift(struct session *s, const struct own_document *own, int64_t before_ms)
+{
+    char sentence[DRIFT_SENTENCE_MAX];
+    if (s->drift_said || !drift_describe(own->time_ms, before_ms, drift_now_ms(), sentence))
+        return;
+    s->drift_said = true;
+    s->say(sentence);
+}
+
 /* E2, the document: it binds the challenge, the key, and what is asked for. */
 static enum err ask_document(struct session *s,
                              const uint8_t challenge[static PROTOCOL_CHALLENGE_LEN],
@@ -129,8 +141,11 @@ static enum err ask_document(struct session *s,
         .nonce = bytes_of(challenge, PROTOCOL_CHALLENGE_LEN),
         .public_key = bytes_of_buf(&spki),
     };
+    const int64_t before_ms = drift_now_ms();
     TRY(nsm_attest(&s->nsm, &question, document, fault));
-    return own_document_read(bytes_of_buf(document), &question, s->plan->trusted_root, own, fault);
+    TRY(own_document_read(bytes_of_buf(document), &question, s->plan->trusted_root, own, fault));
+    say_drift(s, own, before_ms);
+    return ERR_OK;
 }
 
 /* E3. */
@@ -267,6 +282,9 @@ enum err session_run(const struct session_plan *plan, session_say *say,
     if (plan->held != NULL)
         s.held = *plan->held;
     enum err err = nsm_open(plan->nsm, &s.nsm, &own);
+    /* Before anything is drawn from the generator: TLS and the pauses between attempts do. */
+    if (err == ERR_OK)
+        err = nsm_mix_random(&s.nsm, &own);
     if (err == ERR_OK)
         err = run(&s, opened, &own);
     nsm_close(&s.nsm);

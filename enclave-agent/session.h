@@ -3,7 +3,8 @@
  *
  * Each attempt has a challenge, a key pair and a document of its own; what is left of a
  * failed one is wiped.  Everything that comes over the network crossed the parent.  The
- * only clock here is the monotonic one, for the deadline. */
+ * only clock that decides here is the monotonic one, for the deadline; how far the wall clock
+ * is off is said, once. */
 #ifndef VOUCHSAFE_AGENT_SESSION_H
 #define VOUCHSAFE_AGENT_SESSION_H
 
