@@ -111,7 +111,7 @@ enum err http_target_parse(const char *url, struct http_target *out, struct faul
         TRY(parse_unix(url + 5, &target, fault));
     } else if (strncmp(url, "vsock:", 6) == 0) {
         target.kind = HTTP_TARGET_VSOCK;
-        TRY(parse_vsock(url + 6, &target, fault));
+        TRY(parse_vsock(url + (strncmp(url + 6, "//", 2) == 0 ? 8 : 6), &target, fault));
     } else {
         FAIL(fault, ERR_USAGE,
              "not http://HOST[:PORT], https://HOST[:PORT], unix:/PATH or vsock:CID:PORT");

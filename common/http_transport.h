@@ -1,5 +1,5 @@
 /* A non-blocking byte stream under one deadline: TCP, TLS, Unix socket or vsock.
- * Internal to http_client.c.
+ * For http_client.c, and for what is no HTTP: the journal of the enclave's agent.
  *
  * http_transport.c owns addresses, connecting, waiting and plain sockets;
  * http_tls.c, behind the functions at the end, owns everything of OpenSSL's. */
