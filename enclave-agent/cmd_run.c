@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "handover.h"
+#include "journal.h"
 #include "obtain.h"
 #include "program.h"
 #include "supervisor.h"
@@ -56,6 +57,8 @@ static enum err become(const struct job *job, int report, struct fault *fault)
 {
     CLEANUP(handover_undo) struct handover handover = {0};
     TRY(obtain_for_program(job->settings, report, &handover, fault));
+    TRY(journal_lend(fault));
+    journal_flush();
     /* The program begins with what programs expect. */
     signal(SIGPIPE, SIG_DFL);
     return program_exec(job->path, job->settings->program, fault);
@@ -68,6 +71,7 @@ static int start(void *context, int report)
     struct fault fault = FAULT_NONE;
     const enum err err = become(context, report, &fault);
     command_say_end(err, &fault);
+    journal_end();
     return command_exit_run(err);
 }
 
@@ -86,6 +90,7 @@ static enum err renew(void *context, const struct wanted_list *held, int report)
     struct fault fault = FAULT_NONE;
     const enum err err = obtain_again(job->settings, held, report, &fault);
     command_say_end(err, &fault);
+    journal_end();
     return err;
 }
 

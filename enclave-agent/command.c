@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <signal.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "common/codec.h"
+#include "journal.h"
 
 int command_exit_plain(enum err code)
 {
@@ -37,6 +37,7 @@ int command_exit_run(enum err code)
     case ERR_ANSWER:
         return RUN_NOT_AUTHENTIC;
     case ERR_NSM:
+    case ERR_PCR_MISMATCH: /* one of its own, which --extend names */
         return RUN_NSM;
     case ERR_USAGE:
     case ERR_CONFIG:
@@ -73,7 +74,7 @@ enum err command_prepare(struct fault *fault)
 
 void command_say(const char *sentence)
 {
-    fprintf(stderr, "vouchsafe-agent: %s\n", sentence);
+    journal_say("%s", sentence);
 }
 
 void command_say_fault(enum err code, const struct fault *fault)
@@ -81,9 +82,8 @@ void command_say_fault(enum err code, const struct fault *fault)
     static const struct fault none = FAULT_NONE;
     if (fault->code != code)
         fault = &none;
-    fprintf(stderr, "vouchsafe-agent: %s: %s%s%s\n", err_wire(code), fault->field,
-            fault->field[0] == '\0' ? "" : ": ",
-            fault->detail[0] == '\0' ? err_sentence(code) : fault->detail);
+    journal_say("%s: %s%s%s", err_wire(code), fault->field, fault->field[0] == '\0' ? "" : ": ",
+                fault->detail[0] == '\0' ? err_sentence(code) : fault->detail);
 }
 
 void command_say_end(enum err code, const struct fault *fault)
@@ -92,21 +92,73 @@ void command_say_end(enum err code, const struct fault *fault)
         command_say_fault(code, fault);
 }
 
-void command_say_pcrs(const char *nsm)
+enum err command_open_journal(const struct cli_args *args, struct fault *fault)
 {
-    CLEANUP(nsm_close) struct nsm open = {.fd = -1};
-    if (nsm_open(nsm, &open, NULL) != ERR_OK)
-        return;
+    CLEANUP(buf_free) struct buf where = {0};
+    bool program = false;
+    TRY(settings_log(args, &where, &program, fault));
+    if (where.len == 0)
+        return ERR_OK;
+    const char *text = buf_text(&where);
+    if (text == NULL)
+        FAIL(fault, ERR_NO_MEMORY, "no memory for the settings");
+    return journal_open(text, program ? JOURNAL_OF_PROGRAM : JOURNAL_OF_AGENT, fault);
+}
+
+enum err command_measure(const struct settings *settings, struct fault *fault)
+{
     bool debug = false;
+    TRY(measure_enclave(&settings->measure, settings->plan.nsm, &debug, fault));
+    if (debug)
+        journal_say(MEASURE_DEBUG_SENTENCE);
+    return ERR_OK;
+}
+
+/* PCR0, PCR1 and PCR2; silent where the NSM does not answer. */
+static void say_pcrs(const char *where)
+{
+    CLEANUP(nsm_close) struct nsm nsm = {.fd = -1};
+    if (nsm_open(where, &nsm, NULL) != ERR_OK)
+        return;
     for (unsigned i = 0; i < 3; i++) {
         struct nsm_pcr pcr;
         char hex[2 * ATTDOC_PCR_LEN + 1];
-        if (nsm_describe_pcr(&open, i, &pcr, NULL) != ERR_OK)
+        if (nsm_describe_pcr(&nsm, i, &pcr, NULL) != ERR_OK)
             return;
         hex_encode(bytes_of(pcr.value, sizeof pcr.value), hex);
-        fprintf(stderr, "  PCR%u %s\n", i, hex);
-        debug = debug || (i == 0 && bytes_all_zero(bytes_of(pcr.value, sizeof pcr.value)));
+        journal_add("PCR%u %s", i, hex);
     }
-    if (debug)
-        command_say(COMMAND_DEBUG_SENTENCE);
+}
+
+/* "ask the verifier's admin to run 'vouchsafe explain 7Q2F...'" where there is a record of it:
+ * what fails before the policy leaves none, but says exactly what is wrong. */
+static void say_what_to_do(const struct problem *problem)
+{
+    const char *const id = problem->request_id;
+    const char *const request = id[0] == '\0' ? "" : " (request ";
+    const char *const end = id[0] == '\0' ? "" : ")";
+    if (problem->code == ERR_REFUSED && id[0] != '\0')
+        journal_say("refused (request %s): ask the verifier's admin to run 'vouchsafe explain %s'",
+                    id, id);
+    else if (problem->code == ERR_DEBUG)
+        journal_say("refused%s%s%s: start the enclave without --debug-mode", request, id, end);
+    else if (problem->code == ERR_UNTRUSTED)
+        journal_say("refused%s%s%s: a simulator's documents need a development store that trusts "
+                    "its root",
+                    request, id, end);
+    else
+        journal_say("refused%s%s%s: see the code below in docs/ERRORS.md, and the verifier's log",
+                    request, id, end);
+}
+
+void command_say_refused(const struct session_plan *plan, const struct problem *problem)
+{
+    say_what_to_do(problem);
+    journal_add("error code: %s", problem->code_wire);
+    if (problem->field[0] != '\0')
+        journal_add("where: %s", problem->field);
+    if (problem->detail[0] != '\0')
+        journal_add("the verifier says: %s", problem->detail);
+    journal_add("this enclave measures as:");
+    say_pcrs(plan->nsm);
 }

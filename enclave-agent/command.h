@@ -1,5 +1,5 @@
-/* The commands of `vouchsafe-agent`, and what they have in common: what is said on
- * standard error, and exit statuses (DESIGN section 8).  main.c dispatches. */
+/* The commands of `vouchsafe-agent`, and what they have in common: what is said (through the
+ * journal), and exit statuses (DESIGN section 8).  main.c dispatches. */
 #ifndef VOUCHSAFE_AGENT_COMMAND_H
 #define VOUCHSAFE_AGENT_COMMAND_H
 
@@ -48,7 +48,7 @@ MUST_CHECK enum err command_prepare(struct fault *fault);
 int command_exit_run(enum err code);
 int command_exit_plain(enum err code);
 
-/* One line on standard error, after the program's name. */
+/* One line of the journal, as a session_say. */
 void command_say(const char *sentence);
 /* The failure's line. */
 void command_say_fault(enum err code, const struct fault *fault);
@@ -65,11 +65,12 @@ MUST_CHECK enum err command_run_program(const struct settings *settings, enum co
 /* What the first process of a machine does (init.c); it ends with the machine. */
 _Noreturn void command_run_machine(void);
 
-/* PCR0, PCR1 and PCR2 on standard error, and whether they are a debug enclave's; silent
- * where the NSM does not answer. */
-void command_say_pcrs(const char *nsm);
-#define COMMAND_DEBUG_SENTENCE                                                             \
-    "this enclave runs in debug mode: PCR0 is zero, it proves no code, and no production " \
-    "store releases anything to it; start it without --debug-mode"
+/* First of all, so that whatever else is wrong is seen from outside: the journal, where the
+ * settings name one. */
+MUST_CHECK enum err command_open_journal(const struct cli_args *args, struct fault *fault);
+/* A refusal is where somebody has to do something: who it was, and what helps. */
+void command_say_refused(const struct session_plan *plan, const struct problem *problem);
+/* Before anything is asked: what the settings say of this enclave is measured and compared. */
+MUST_CHECK enum err command_measure(const struct settings *settings, struct fault *fault);
 
 #endif

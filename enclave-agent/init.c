@@ -5,6 +5,7 @@
 
 #include "boot.h"
 #include "command.h"
+#include "journal.h"
 
 #define CONFIG_PATH "/etc/vouchsafe-agent.conf"
 
@@ -13,6 +14,7 @@ static enum err load(struct settings *settings, struct fault *fault)
     static const char *const words[] = {"--config", CONFIG_PATH};
     CLEANUP(cli_args_free) struct cli_args args = {0};
     TRY(cli_args_parse(settings_options_run, ARRAY_LEN(words), words, &args, fault));
+    TRY(command_open_journal(&args, fault));
     return settings_load(&args, NULL, settings, fault);
 }
 
@@ -45,5 +47,6 @@ _Noreturn void command_run_machine(void)
         status = command_exit_run(err);
     snprintf(sentence, sizeof sentence, "ended with status %d; this machine stops", status);
     command_say(sentence);
+    journal_end();
     boot_halt();
 }

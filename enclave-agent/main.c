@@ -4,6 +4,7 @@
 #include "boot.h"
 #include "command.h"
 #include "common/nearest.h"
+#include "journal.h"
 
 static const struct command *const commands[] = {&command_run, &command_fetch, &command_pcrs};
 
@@ -58,6 +59,7 @@ static enum err command_start(const struct command *command, int argc, const cha
         FAIL(fault, ERR_USAGE, "vouchsafe-agent %s [OPTIONS]%s%s; see vouchsafe-agent help %s",
              command->name, command->operands[0] == '\0' ? "" : " ", command->operands,
              command->name);
+    TRY(command_open_journal(&args, fault));
     return command->run(&args, status, fault);
 }
 
@@ -106,6 +108,7 @@ int main(int argc, char **argv)
     else
         err = command_start(command, argc - 2, words + 1, &status, &fault);
     command_say_end(err, &fault);
+    journal_end();
     if (err == ERR_OK)
         return status;
     return command == NULL ? command_exit_plain(err) : command->exit_of(err);

@@ -23,6 +23,7 @@
 #define ROWS_ALL                                                                             \
     ROW("nsm", "WHERE", "the NSM: a device (" NSM_DEVICE "), or unix:/PATH of a simulator"), \
     ROW("config", "FILE", "settings: lines of key = value, the keys named as the options"),  \
+    ROW("log", "URL", "tell the parent as well: vsock://CID:PORT, or unix:/PATH"),           \
     {0}
 #define ROWS_RELEASE                                                                         \
     ROW("verifier", "URL", "https://HOST[:PORT], http://..., vsock:CID:PORT, unix:/PATH"),   \
@@ -36,6 +37,8 @@
         "rsa-oaep-256"),                                                                     \
     ROW("application", "HEX", "up to 256 bytes for the document's user_data"),               \
     ROW("timeout", "S", "seconds for everything, retries too (default 120)"),                \
+    ROW_MORE("extend", "N=FILE", "before anything else extend PCR N, 16 to 31, by FILE, and lock it"), \
+    ROW("cmdline", "TEXT", "stop unless the kernel was started with this command line"),     \
     ROWS_ALL
 
 const struct cli_option settings_options_run[] = {
@@ -47,6 +50,7 @@ const struct cli_option settings_options_run[] = {
     ROW("refresh-signal", "NAME", "tell the program of new files by HUP (default), USR1, USR2 or none"),
     ROW("max-staleness", "DURATION", "end the program where no refresh succeeded for so long"),
     ROW("parent-cid", "CID", "of the parent instance, for the heartbeat of /init (default 3)"),
+    ROW("log-program", NULL, "the program's output goes to --log too"),
     ROWS_RELEASE,
 };
 const struct cli_option settings_options_fetch[] = {
@@ -106,6 +110,36 @@ enum err settings_nsm(const struct cli_args *args, struct settings_file *file, c
     TRY(load_file(args, file, fault));
     const char *nsm = settings_value(args, file, "nsm");
     *out = nsm == NULL ? NSM_DEVICE : nsm;
+    return ERR_OK;
+}
+
+/* Nothing where the file cannot be read: the command will say so. */
+static enum err find_in_file(const struct cli_args *args, const char *key, struct buf *out)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    const char *path = cli_args_value(args, "config");
+    if (path == NULL || settings_read_file(path, SETTINGS_FILE_MAX, &text, NULL) != ERR_OK)
+        return ERR_OK;
+    return settings_file_find(bytes_of_buf(&text), key, out);
+}
+
+enum err settings_log(const struct cli_args *args, struct buf *where, bool *program,
+                      struct fault *fault)
+{
+    CLEANUP(buf_free) struct buf answer = {0};
+    const char *given = cli_args_value(args, "log");
+    bool lent = false;
+    if (is_option(args->options, "log-program")) {
+        TRY(find_in_file(args, "log-program", &answer));
+        lent = cli_args_has(args, "log-program") || bytes_equal_text(bytes_of_buf(&answer), "yes");
+    }
+    if (given != NULL)
+        TRY(buf_append_text(where, given));
+    else
+        TRY(find_in_file(args, "log", where));
+    if (lent && where->len == 0)
+        FAIL(fault, ERR_USAGE, "log-program: where to? --log URL is needed");
+    *program = lent;
     return ERR_OK;
 }
 
@@ -279,6 +313,16 @@ static enum err load_verifier(const char *url, struct settings *s, struct fault 
     return ERR_OK;
 }
 
+static enum err load_measure(const struct cli_args *args, struct settings *s, struct fault *fault)
+{
+    size_t next = 0;
+    const char *value = NULL;
+    while ((value = settings_next(args, &s->file, "extend", &next)) != NULL)
+        TRY(measure_plan_add(&s->measure, value, fault));
+    s->measure.cmdline = settings_value(args, &s->file, "cmdline");
+    return ERR_OK;
+}
+
 /* Where the secrets go: what the command line says before what the file says. */
 static void load_places(const struct cli_args *args, struct settings *s)
 {
@@ -295,6 +339,7 @@ enum err settings_load(const struct cli_args *args, const char *only, struct set
     const char *nsm = NULL;
     TRY(settings_nsm(args, &s->file, &nsm, fault));
     load_places(args, s);
+    TRY(load_measure(args, s, fault));
     TRY(load_wanted(args, only, s, fault));
     TRY(load_verifier(settings_value(args, &s->file, "verifier"), s, fault));
     TRY(load_format(settings_value(args, &s->file, "format"), s, fault));

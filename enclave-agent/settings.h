@@ -7,6 +7,7 @@
 #define VOUCHSAFE_AGENT_SETTINGS_H
 
 #include "common/options.h"
+#include "measure.h"
 #include "refresh.h"
 #include "session.h"
 
@@ -24,9 +25,13 @@ struct settings_file {
 };
 void settings_file_free(struct settings_file *file);
 /* Lines of `key = value`, blank ones, and comments that begin with # or ;.  Keys are the
- * options of `keys` that take a value.  ERR_CONFIG with the line's number. */
+ * options of `keys`; the value of a flag is yes or no.  ERR_CONFIG with the line's number. */
 MUST_CHECK enum err settings_file_parse(struct bytes text, const struct cli_option *keys,
                                         struct settings_file *out, struct fault *fault);
+
+/* Appends the value of the first line of that key, however wrong the others are; nothing where
+ * there is none.  ERR_NO_MEMORY. */
+MUST_CHECK enum err settings_file_find(struct bytes text, const char *key, struct buf *out);
 
 /* A whole file, at most `max_len` bytes: ERR_FILE, ERR_CONFIG where it is larger. */
 MUST_CHECK enum err settings_read_file(const char *path, size_t max_len, struct buf *out,
@@ -40,6 +45,7 @@ struct settings {
     uint8_t root[SHA256_LEN];
     bool root_is_aws;
     struct wanted_list wanted;
+    struct measure_plan measure;
     struct buf application;
     const char *dir; /* or NULL */
     const char *out; /* or NULL */
@@ -70,6 +76,11 @@ const char *settings_next(const struct cli_args *args, const struct settings_fil
                           const char *name, size_t *next);
 const char *settings_value(const struct cli_args *args, const struct settings_file *file,
                            const char *name);
+/* Where the journal goes, or nothing in `where`; `program`: its output too.  Read before anything
+ * else is judged, and from a file that may be wrong, so that what is wrong is seen from outside.
+ * ERR_USAGE, ERR_NO_MEMORY. */
+MUST_CHECK enum err settings_log(const struct cli_args *args, struct buf *where, bool *program,
+                                 struct fault *fault);
 /* Where the NSM is, for `pcrs`: from the option or the file; valid as long as both. */
 MUST_CHECK enum err settings_nsm(const struct cli_args *args, struct settings_file *file,
                                  const char **out, struct fault *fault);

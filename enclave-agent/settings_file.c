@@ -33,7 +33,7 @@ static enum err find_key(const struct cli_option *keys, const char *key, unsigne
 {
     struct nearest nearest = {.word = key};
     for (; keys->name != NULL; keys++) {
-        if (keys->arg == NULL || strcmp(keys->name, "config") == 0)
+        if (strcmp(keys->name, "config") == 0)
             continue;
         if (strcmp(keys->name, key) == 0) {
             *out = keys;
@@ -76,6 +76,8 @@ static enum err take_line(char *text, const struct cli_option *keys, unsigned li
     TRY(find_key(keys, key, line, &option, fault));
     if (value[0] == '\0')
         FAIL(at_line(fault, line), ERR_CONFIG, "%s has no value", key);
+    if (option->arg == NULL && strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+        FAIL(at_line(fault, line), ERR_CONFIG, "%s is yes or no, not \"%.60s\"", key, value);
     for (size_t i = 0; i < file->count; i++) {
         if (!option->repeated && strcmp(file->entry[i].key, key) == 0)
             FAIL(at_line(fault, line), ERR_CONFIG, "%s is there twice", key);
@@ -106,5 +108,33 @@ enum err settings_file_parse(struct bytes text, const struct cli_option *keys,
     }
     *out = file;
     file = (struct settings_file){0};
+    return ERR_OK;
+}
+
+static struct bytes bytes_trim(struct bytes text)
+{
+    while (text.len > 0 && isspace(text.ptr[0]))
+        text = bytes_of(text.ptr + 1, text.len - 1);
+    while (text.len > 0 && isspace(text.ptr[text.len - 1]))
+        text.len--;
+    return text;
+}
+
+enum err settings_file_find(struct bytes text, const char *key, struct buf *out)
+{
+    const size_t key_len = strlen(key);
+    while (text.len > 0) {
+        const uint8_t *end = memchr(text.ptr, '\n', text.len);
+        struct bytes line = bytes_of(text.ptr, end == NULL ? text.len : (size_t)(end - text.ptr));
+        text = bytes_of(text.ptr + line.len, text.len - line.len);
+        if (text.len > 0)
+            text = bytes_of(text.ptr + 1, text.len - 1);
+        line = bytes_trim(line);
+        if (line.len <= key_len || memcmp(line.ptr, key, key_len) != 0)
+            continue;
+        line = bytes_trim(bytes_of(line.ptr + key_len, line.len - key_len));
+        if (line.len > 0 && line.ptr[0] == '=')
+            return buf_append(out, bytes_trim(bytes_of(line.ptr + 1, line.len - 1)));
+    }
     return ERR_OK;
 }

@@ -116,7 +116,7 @@ class Story:
 
     def reason(self, done):
         """Why the policy refused, which only the verifier's admin may see."""
-        found = re.search(r"^  request id: ([0-9A-Z]+)$", done.stderr.decode(), re.M)
+        found = re.search(r"refused \(request ([0-9A-Z]+)\): ", done.stderr.decode(), re.M)
         if not found:
             return "the refusal names no request"
         records = self.admin("audit", "list", "--request", found.group(1))

@@ -154,8 +154,10 @@ class Refusals(Agent):
         pcrs = subprocess.run([AGENT, "pcrs", "--nsm", self.nsm, "--json"], capture_output=True,
                               check=True)
         own = json.loads(pcrs.stdout)["pcrs"]
-        self.ck(run, 120, "refused", REQUEST_ID, "the detail of refused", own["0"], own["1"],
-                own["2"], f"vouchsafe explain {REQUEST_ID}", "measurement add")
+        self.ck(run, 120, "\n  the verifier says: the detail of refused\n",
+                "\n  error code: refused\n", *(f"\n  PCR{i} {own[str(i)]}\n" for i in range(3)),
+                f"\nvouchsafe-agent: refused (request {REQUEST_ID}): ask the verifier's admin to "
+                f"run 'vouchsafe explain {REQUEST_ID}'\n")
         self.assertEqual(script.count("/v1/release"), 1)
 
     def test_request_is_whole(self):

@@ -159,7 +159,7 @@ class WithEnclave(WithStore):
     def reasons(self, run):
         """Of a refusal by the policy: what only the audit log says, by secret."""
         self.denied(run, "refused", run.returncode)
-        found = re.search(r"^  request id: ([0-9A-Z]+)$", run.stderr.decode(), re.M)
+        found = re.search(r"refused \(request ([0-9A-Z]+)\): ", run.stderr.decode(), re.M)
         records = self.json("audit", "list", "--request", found[1])
         self.assertEqual([(r["event"], r["code"]) for r in records],
                          [("release.refused", "refused")])

@@ -15,7 +15,7 @@ ROLE = ["--pcr", f"3={pcr('a role')}"]
 
 
 def request_of(run):
-    return re.search(r"^  request id: ([0-9A-Z]+)$", run.stderr.decode(), re.M)[1]
+    return re.search(r"refused \(request ([0-9A-Z]+)\): ", run.stderr.decode(), re.M)[1]
 
 
 class Explain(WithEnclave):

@@ -21,6 +21,7 @@ from injector import ALLOC, FILE, HTTP, NAMES, NET, OPENSSL, SQLITE, SYSTEM, Inj
 
 sys.path.append(os.path.join(injector.SOURCE, "tests/e2e"))
 from enclave import AGENT, SECRET, VALUE, Relay, WithEnclave  # noqa: E402  pylint: disable=wrong-import-position
+from parent_log import Log  # noqa: E402  pylint: disable=wrong-import-position
 from server import BINARY, TIMEOUT_S, clean_environment  # noqa: E402  pylint: disable=wrong-import-position
 
 ALL = ALLOC | OPENSSL | SQLITE | FILE | NET | SYSTEM | HTTP
@@ -231,6 +232,11 @@ class AgentUnderFailure(WithEnclave):
         super().setUp()
         self.injector = Injector(self.store.path("control"))
 
+    def log(self):
+        log = Log(self.store.path("parent"))
+        self.addCleanup(log.close)
+        return log
+
     def steered(self, command, *words, timeout_s=3):
         return subprocess.run(
             [*AGENT, command, "--verifier", f"http://{self.store.ready['listen']}", "--issuer",
@@ -265,11 +271,12 @@ class AgentUnderFailure(WithEnclave):
         def check(run, what):
             self.assertEqual(run.stdout, VALUE if run.returncode == 0 else b"", what)
 
-        self.each("fetch", ("--out", "-", SECRET), FETCH_CODES, check,
+        self.each("fetch", ("--out", "-", "--log", self.log().url, SECRET), FETCH_CODES, check,
                   ((ALLOC, 40, 1), (OPENSSL, 30, 1), (NET, 10, 3), (SYSTEM, 8, 1)))
 
     def test_fetch_to_file(self):
-        """The whole file or none, and nothing beside it."""
+        """The whole file or none, and nothing beside it; an enclave that was measured in part is
+        measured to the end by the next."""
         folder = self.store.path("delivered")
         path = os.path.join(folder, SECRET)
 
@@ -282,8 +289,23 @@ class AgentUnderFailure(WithEnclave):
                 os.unlink(path)
 
         os.mkdir(folder)
-        self.each("fetch", ("--dir", folder, SECRET), FETCH_CODES, check,
+        measured = f"16={self.world.image}"
+        self.each("fetch", ("--dir", folder, "--extend", measured, SECRET), FETCH_CODES, check,
                   ((FILE, 30, 3), (OPENSSL, 10, 1), (ALLOC, 15, 1)))
+
+    def test_log_of_the_program(self):
+        """What the program says goes whole to the one place or the other."""
+        log = self.log()
+
+        def check(run, what):
+            self.assertIn(run.stdout, (b"", b"said"), what)
+            said = log.connections().count("said") + (run.stdout == b"said")
+            self.assertEqual(said, run.returncode == 0, what)
+            log.forget()
+
+        self.each("run", ("--log", log.url, "--log-program", "--secret", SECRET, "--",
+                          "/bin/sh", "-c", "printf said"), RUN_CODES, check,
+                  ((FILE, 30, 1), (NET, 10, 1)))
 
     def test_run(self):
         """The program starts with the whole secret, or does not start."""
