@@ -4,6 +4,19 @@
 #include "fuzz.h"
 #include "verifier/config.h"
 
+/* Where the journal goes is found before the file is judged: what a good one says, no other. */
+static void check_log(struct bytes in, const struct settings_file *file)
+{
+    CLEANUP(buf_free) struct buf found = {0};
+    const char *expected = "";
+    for (size_t i = 0; i < file->count && expected[0] == '\0'; i++) {
+        if (strcmp(file->entry[i].key, "log") == 0)
+            expected = file->entry[i].value;
+    }
+    FUZZ_OK(settings_file_find(in, "log", &found));
+    FUZZ_HOLDS(bytes_equal_text(bytes_of_buf(&found), expected));
+}
+
 static void check_agent(struct bytes in)
 {
     struct settings_file file = {0};
@@ -17,6 +30,7 @@ static void check_agent(struct bytes in)
             FUZZ_OK(buf_append_format(&text, "%s=%s\n", file.entry[i].key, file.entry[i].value));
         FUZZ_OK(settings_file_parse(bytes_of_buf(&text), settings_options_run, &again, NULL));
         FUZZ_HOLDS(again.count == file.count);
+        check_log(in, &file);
         for (size_t i = 0; i < file.count; i++)
             FUZZ_HOLDS(strcmp(again.entry[i].value, file.entry[i].value) == 0);
     }

@@ -73,6 +73,7 @@ START_TEST(wrong_file)
         {"nsm =\n", "line 1", "nsm has no value"},
         {"nsm = a\nnsm = b\n", "line 2", "nsm is there twice"},
         {"[agent]\n", "line 1", "this file has no sections"},
+        {"log-program = 1\n", "line 1", "log-program is yes or no, not \"1\""},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct settings_file file = {.count = 77};
@@ -289,6 +290,80 @@ START_TEST(wrong_refresh)
 }
 END_TEST
 
+START_TEST(valid_measure)
+{
+    setup("extend = 16=/etc/a\nextend = 31=/b\ncmdline = reboot=k panic=30\n");
+    struct settings s = {0};
+    ck_ok(LOAD_RUN(&s, "--config", path, "--issuer", issuer, "--secret", "a", "--verifier",
+                   "http://v"));
+    ck_assert_uint_eq(s.measure.count, 2);
+    ck_assert_uint_eq(s.measure.extend[0].index, 16);
+    ck_assert_str_eq(s.measure.extend[0].path, "/etc/a");
+    ck_assert_uint_eq(s.measure.extend[1].index, 31);
+    ck_assert_str_eq(s.measure.cmdline, "reboot=k panic=30");
+    settings_free(&s);
+    teardown();
+}
+END_TEST
+
+/* --- where the journal goes --- */
+
+static enum err load_log(const struct cli_option *options, const char *const *words,
+                         struct buf *where, bool *program)
+{
+    int argc = 0;
+    while (words[argc] != NULL)
+        argc++;
+    CLEANUP(cli_args_free) struct cli_args args = {0};
+    ck_ok(cli_args_parse(options, argc, words, &args, &fault));
+    where->len = 0;
+    const enum err err = settings_log(&args, where, program, &fault);
+    ck_assert_ptr_nonnull(buf_text(where));
+    return err;
+}
+
+#define LOG(options, ...) \
+    load_log(options, (const char *const[]){__VA_ARGS__, NULL}, &where, &program)
+
+/* However wrong the rest of the file is. */
+START_TEST(valid_log)
+{
+    CLEANUP(buf_free) struct buf where = {0};
+    bool program = true;
+    setup("[junk\n logger = no\n#log = no\nverifer\n log\t=  vsock://3:5000 \r\nlog = no\n"
+          "log-program=yes");
+    ck_ok(LOG(settings_options_fetch, "--config", path));
+    ck_assert_str_eq((const char *)where.ptr, "vsock://3:5000");
+    ck_assert(!program);
+    ck_ok(LOG(settings_options_run, "--config", path));
+    ck_assert(program);
+    ck_ok(LOG(settings_options_run, "--config", path, "--log", "unix:/x"));
+    ck_assert_str_eq((const char *)where.ptr, "unix:/x");
+    write_file(path, "log-program = no\n");
+    ck_ok(LOG(settings_options_run, "--config", path));
+    ck_assert_uint_eq(where.len, 0);
+    ck_assert(!program);
+    ck_ok(LOG(settings_options_pcrs, "--log", "unix:/y"));
+    ck_assert_str_eq((const char *)where.ptr, "unix:/y");
+    ck_ok(LOG(settings_options_run, "--config", "/nonexistent"));
+    ck_assert_uint_eq(where.len, 0);
+    teardown();
+}
+END_TEST
+
+START_TEST(wrong_log)
+{
+    CLEANUP(buf_free) struct buf where = {0};
+    bool program = false;
+    setup("log-program = yes\n");
+    ck_err(LOG(settings_options_run, "--log-program"), ERR_USAGE);
+    ck_assert_str_eq(fault.detail, "log-program: where to? --log URL is needed");
+    ck_err(LOG(settings_options_run, "--config", path), ERR_USAGE);
+    ck_assert(!program);
+    teardown();
+}
+END_TEST
+
 START_TEST(wrong_values)
 {
     setup("");
@@ -307,6 +382,7 @@ START_TEST(wrong_values)
         {"--min-version", "b=1", "min-version \"b=1\": no such secret is asked for"},
         {"--format", "hpke-x25518", "unknown format \"hpke-x25518\"; did you mean hpke-x25519"},
         {"--store", "abc", "store \"abc\": the id of a store is 32 hexadecimal digits"},
+        {"--extend", "15=/x", "extend \"15=/x\" is not N=FILE with N 16 to 31"},
         {"--application", "abc", "application takes 0 to 256 bytes in hexadecimal"},
         {"--timeout", "0", "timeout takes 1 to 3600 seconds, not \"0\""},
         {"--timeout", "3601", "timeout takes 1 to 3600 seconds, not \"3601\""},
@@ -347,5 +423,5 @@ START_TEST(wrong_needs)
 END_TEST
 
 UNIT_MAIN("agent_settings", valid_file, wrong_file, long_file, valid_defaults,
-          valid_file_and_options, valid_program, valid_refresh, wrong_refresh, wrong_values,
-          wrong_needs)
+          valid_file_and_options, valid_program, valid_refresh, wrong_refresh, valid_measure,
+          valid_log, wrong_log, wrong_values, wrong_needs)
