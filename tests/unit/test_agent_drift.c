@@ -32,6 +32,7 @@ START_TEST(wrong_clocks)
 {
     ck_assert(drift_describe(NOW_MS, -5, -1, said));
     ck_assert_ptr_nonnull(strstr(said, "1795000000.0 s behind"));
+    ck_assert(!drift_describe(NOW_MS, -5, NOW_MS, said));
     ck_assert(drift_describe(UINT64_MAX, 0, INT64_MAX, said));
     ck_assert(drift_describe(1, INT64_MAX, INT64_MAX, said));
     ck_assert_ptr_nonnull(strstr(said, " ahead of "));

@@ -238,6 +238,7 @@ START_TEST(wrong_cmdline)
          "console=ttyS0\" (both from where they differ)"},
         {CMDLINE " virtio_mmio.device=4K@0xd0000000:5 init=/x\n", CMDLINE, NULL},
         {CMDLINE " virtio_mmio.devices=1\n", CMDLINE, NULL},
+        {CMDLINE "virtio_mmio.device=4K@0xd0000000:5\n", CMDLINE, NULL},
         {"virtio_mmio.device=4K@0xd0000000:5 " CMDLINE "\n", CMDLINE, NULL},
         {"\033[2Jx\n", "y", "the kernel was started with \"?[2Jx\", the settings say \"y\""},
         {"", "y", "the kernel was started with \"\", the settings say \"y\""},
