@@ -172,7 +172,7 @@ static enum err read_operation(struct cbor_reader *r, const struct reply_form *f
     if (first.kind == CBOR_KIND_MAP && bytes_equal_text(name, "Error")) {
         struct bytes error;
         TRY(cbor_reader_text(r, &error));
-        FAIL(r->fault, ERR_NSM, "the module refuses with %.*s: %s",
+        FAIL(r->fault, ERR_NSM, "the module refuses: %.*s: %s",
              error.len < 40 ? (int)error.len : 40, (const char *)error.ptr,
              nsm_error_advice(error));
     }

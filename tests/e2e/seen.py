@@ -178,6 +178,10 @@ class Seen(Agent):
                 self.ck(run, 0, f"vouchsafe-agent: 2 lines did not reach the log at {url}: cannot "
                         "connect: ", "received x version 7")
                 self.assertEqual(run.stdout.decode(), value("x"))
+        run = self.agent("run", "--log", url, "--", "echo", "on", verifier=verifier,
+                         issuer=issuer)
+        self.ck(run, 0, "vouchsafe-agent: 2 lines did not reach the log at ")
+        self.assertEqual(run.stdout, b"on\n")
 
     def test_program_output(self):
         """Its own words go where the agent's go only where it is told so; a secret, never."""
@@ -253,7 +257,7 @@ class Seen(Agent):
         error = b"\xa1\x65Error\x6dInternalError"
         document = b"\xa1\x6bAttestation\xa1\x68document"
         for operation, reply, says in (
-                (b"GetRandom", error, "nsm_failed: GetRandom: the module refuses with "
+                (b"GetRandom", error, "nsm_failed: GetRandom: the module refuses: "
                  "InternalError: it failed inside: start the enclave again"),
                 (b"DescribePCR", b"\xa1\x6bDescribePCR\xa2\x64lock\xf4\x64data\x41\x00",
                  "DescribePCR.data: a PCR of 1 byte, must be 48"),
@@ -311,6 +315,9 @@ class Measured(WithEnclave):
         run = self.fetch(SECRET, "--extend", f"16={two}", module=module)
         text = self.denied(run, "pcr_mismatch", 3)
         self.assertIn(f"PCR16: {shown['pcrs']['16']}, locked; the file gives ", text)
+        run = self.agent("run", "--secret", SECRET, "--extend", f"16={two}", "--", "true",
+                         module=module)
+        self.denied(run, "pcr_mismatch", 123)
 
     def test_older_is_refused(self):
         module = self.enclave("older")

@@ -125,12 +125,12 @@ START_TEST(wrong_index)
     sim_nsm_init(&simulated, ATTDOC_ENCLAVE, MODULE_ID, chain);
     struct nsm_pcr pcr = {.locked = true};
     ck_detail(nsm_describe_pcr(&with_simulator, 32, &pcr, &fault), "DescribePCR",
-              "the module refuses with InvalidIndex: it has no PCR of that number: an enclave's "
+              "the module refuses: InvalidIndex: it has no PCR of that number: an enclave's "
               "own are 16 to 31");
     ck_assert(pcr.locked);
     uint8_t value[ATTDOC_PCR_LEN] = {1};
     ck_detail(nsm_extend_pcr(&with_simulator, 3, bytes_of("x", 1), value, &fault), "ExtendPCR",
-              "the module refuses with ReadOnlyIndex: the PCR is locked until the enclave is "
+              "the module refuses: ReadOnlyIndex: the PCR is locked until the enclave is "
               "started again: let nothing lock it before this agent runs, or extend another one");
     ck_assert_uint_eq(value[0], 1);
     ck_err(nsm_lock_pcr(&with_simulator, 3, &fault), ERR_NSM);
@@ -203,7 +203,7 @@ START_TEST(wrong_replies)
 {
     static const struct refused rows[] = {
         {"a1654572726f726d496e7465726e616c4572726f72",
-         "the module refuses with InternalError: it failed inside: start the enclave again, and "
+         "the module refuses: InternalError: it failed inside: start the enclave again, and "
          "where "
          "it stays, on another instance",
          NULL},
