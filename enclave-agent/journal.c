@@ -20,6 +20,7 @@
 
 static struct journal {
     char where[300]; /* empty: no --log */
+    pid_t pid;
     enum journal_of of;
     struct http_target target;
     struct http_transport *stream; /* NULL: not connected */
@@ -170,9 +171,28 @@ static void queue_line(const struct line *line)
     journal.dropped = 0;
 }
 
+/* Whether there is one.  A child's begins empty, with a connection of its own: what its parent
+ * had still to send is the parent's. */
+static bool is_open(void)
+{
+    const pid_t pid = getpid();
+    if (journal.where[0] == '\0' || journal.pid == pid)
+        return journal.where[0] != '\0';
+    http_transport_free(journal.stream);
+    journal.stream = NULL;
+    journal.pid = pid;
+    journal.again_ms = 0;
+    journal.len = 0;
+    journal.dropped = 0;
+    journal.lost = 0;
+    journal.in_line = false;
+    journal.impatient = false;
+    return true;
+}
+
 static void send_line(const struct line *line)
 {
-    if (journal.where[0] == '\0')
+    if (!is_open())
         return;
     if (is_connected(CONNECT_MS, false))
         send_queue(now_ms()); /* makes room */
@@ -191,7 +211,7 @@ enum err journal_open(const char *where, enum journal_of of, struct fault *fault
     if (err != ERR_OK || (target.kind != HTTP_TARGET_VSOCK && target.kind != HTTP_TARGET_UNIX))
         FAIL(fault, ERR_USAGE, "log \"%.100s\": vsock://CID:PORT or unix:/PATH is expected", where);
     journal_end();
-    journal = (struct journal){.of = of, .target = target};
+    journal = (struct journal){.of = of, .target = target, .pid = getpid()};
     snprintf(journal.where, sizeof journal.where, "%s", where);
     return ERR_OK;
 }
@@ -259,7 +279,7 @@ static void flush_until(int64_t deadline_ms)
 
 void journal_flush(void)
 {
-    if (journal.where[0] != '\0')
+    if (is_open())
         flush_until(now_ms() + END_MS);
 }
 
@@ -282,7 +302,7 @@ static void await_reader(int64_t deadline_ms)
 
 void journal_end(void)
 {
-    if (journal.where[0] == '\0')
+    if (!is_open())
         return;
     const int64_t deadline_ms = now_ms() + END_MS;
     flush_until(deadline_ms);
@@ -308,7 +328,7 @@ static bool lend(int fd)
 enum err journal_lend(struct fault *fault)
 {
     CLEANUP(http_transport_freep) struct http_transport *stream = NULL;
-    if (journal.of != JOURNAL_OF_PROGRAM)
+    if (!is_open() || journal.of != JOURNAL_OF_PROGRAM)
         return ERR_OK;
     if (!connect_within(END_MS, &stream)) {
         const struct fault why = journal.why;

@@ -7,7 +7,8 @@
  * told in their place.  Connecting and waiting have short deadlines, and after one that passed
  * in vain nothing waits again until something has moved.  What comes back is never read.
  *
- * One journal per process, as there is one standard error; for one thread. */
+ * One journal per process, as there is one standard error; for one thread.  The child of a fork
+ * has one to the same place, over a connection of its own. */
 #ifndef VOUCHSAFE_AGENT_JOURNAL_H
 #define VOUCHSAFE_AGENT_JOURNAL_H
 

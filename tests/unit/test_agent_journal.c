@@ -104,6 +104,28 @@ START_TEST(valid_lines)
 }
 END_TEST
 
+/* Each says its own lines, once, over its own connection. */
+START_TEST(valid_child)
+{
+    setup(JOURNAL_OF_AGENT);
+    journal_say("one"); /* waits: nobody listens */
+    const int listener = listen_there();
+    const pid_t child = fork();
+    if (child == 0) {
+        journal_say("two");
+        journal_flush();
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    journal_flush();
+    ck_read(take_connection(listener), "vouchsafe-agent: two\n");
+    ck_read(take_connection(listener), "vouchsafe-agent: one\n");
+    journal_say("three");
+    ck_read(errors[0], "vouchsafe-agent: one\nvouchsafe-agent: two\nvouchsafe-agent: three\n");
+    unlink(path_of_socket());
+}
+END_TEST
+
 /* Whole lines of printable ASCII, whatever is in them. */
 START_TEST(wrong_characters)
 {
@@ -401,6 +423,6 @@ START_TEST(wrong_places)
 }
 END_TEST
 
-UNIT_MAIN("agent_journal", valid_lines, wrong_characters, long_lines, no_parent, valid_late_parent,
-          wrong_deaf_parent, wrong_closing_parent, valid_program, no_parent_for_program, valid_end,
-          wrong_talking_parent, wrong_places)
+UNIT_MAIN("agent_journal", valid_lines, valid_child, wrong_characters, long_lines, no_parent,
+          valid_late_parent, wrong_deaf_parent, wrong_closing_parent, valid_program,
+          no_parent_for_program, valid_end, wrong_talking_parent, wrong_places)
