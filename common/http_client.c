@@ -1,5 +1,6 @@
 #include "http_client.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "http_transport.h"
 
 #define READ_CHUNK 16384
+#define HOST_SIZE  (sizeof((struct http_target *)0)->host)
 
 struct http_connection {
     struct http_target target;
@@ -40,11 +42,11 @@ static enum err parse_port(const char *text, uint64_t max, struct http_target *o
 }
 
 /* Letters, digits, '-', '.', '_'; inside brackets what an IPv6 address is made of. */
-static enum err copy_host(const char *from, size_t len, bool brackets, struct http_target *out,
+static enum err copy_host(const char *from, size_t len, bool brackets, char out[static HOST_SIZE],
                           struct fault *fault)
 {
-    if (len == 0 || len >= sizeof out->host)
-        FAIL(fault, ERR_USAGE, "the host has %zu bytes, not 1 to %zu", len, sizeof out->host - 1);
+    if (len == 0 || len >= HOST_SIZE)
+        FAIL(fault, ERR_USAGE, "the host has %zu bytes, not 1 to %zu", len, HOST_SIZE - 1);
     for (size_t i = 0; i < len; i++) {
         const unsigned char c = (unsigned char)from[i];
         const bool fits = brackets ? isxdigit(c) || c == ':' || c == '.'
@@ -52,8 +54,8 @@ static enum err copy_host(const char *from, size_t len, bool brackets, struct ht
         if (!fits)
             FAIL(fault, ERR_USAGE, "the host has a character that does not belong there");
     }
-    memcpy(out->host, from, len);
-    out->host[len] = '\0';
+    memcpy(out, from, len);
+    out[len] = '\0';
     return ERR_OK;
 }
 
@@ -66,7 +68,7 @@ static enum err parse_authority(const char *text, const char *default_port, stru
     const char *rest = host + host_len;
     if (brackets && *rest++ != ']')
         FAIL(fault, ERR_USAGE, "the closing bracket of the address is missing");
-    TRY(copy_host(host, host_len, brackets, out, fault));
+    TRY(copy_host(host, host_len, brackets, out->host, fault));
     const char *port = rest[0] == ':' ? rest + 1 : rest[0] == '\0' ? default_port : NULL;
     if (port == NULL || strpbrk(port, "/?#") != NULL)
         FAIL(fault, ERR_USAGE, "nothing may follow host and port: paths are added by the program");
@@ -88,9 +90,11 @@ static enum err parse_unix(const char *path, struct http_target *out, struct fau
 
 static enum err parse_vsock(const char *text, struct http_target *out, struct fault *fault)
 {
+    if (strncmp(text, "//", 2) == 0)
+        text += 2;
     const size_t len = strcspn(text, ":");
     if (len == 0 || len > 10 || text[len] != ':')
-        FAIL(fault, ERR_USAGE, "not vsock:CID:PORT");
+        FAIL(fault, ERR_USAGE, "not vsock://CID:PORT");
     memcpy(out->host, text, len);
     out->host[len] = '\0';
     uint64_t cid = 0;
@@ -102,10 +106,11 @@ enum err http_target_parse(const char *url, struct http_target *out, struct faul
 {
     struct http_target target = {.kind = HTTP_TARGET_TCP};
     if (strncmp(url, "http://", 7) == 0) {
+        target.plain = true;
         TRY(parse_authority(url + 7, "80", &target, fault));
     } else if (strncmp(url, "https://", 8) == 0) {
-        target.kind = HTTP_TARGET_TLS;
         TRY(parse_authority(url + 8, "443", &target, fault));
+        memcpy(target.tls_name, target.host, sizeof target.tls_name);
     } else if (strncmp(url, "unix:", 5) == 0) {
         target.kind = HTTP_TARGET_UNIX;
         TRY(parse_unix(url + 5, &target, fault));
@@ -114,9 +119,21 @@ enum err http_target_parse(const char *url, struct http_target *out, struct faul
         TRY(parse_vsock(url + (strncmp(url + 6, "//", 2) == 0 ? 8 : 6), &target, fault));
     } else {
         FAIL(fault, ERR_USAGE,
-             "not http://HOST[:PORT], https://HOST[:PORT], unix:/PATH or vsock:CID:PORT");
+             "not http://HOST[:PORT], https://HOST[:PORT], unix:/PATH or vsock://CID:PORT");
     }
     *out = target;
+    return ERR_OK;
+}
+
+enum err http_target_expect(struct http_target *target, const char *name, struct fault *fault)
+{
+    char checked[HOST_SIZE];
+    struct in6_addr scratch;
+    const bool address = inet_pton(AF_INET6, name, &scratch) == 1;
+    TRY(copy_host(name, strlen(name), address, checked, fault));
+    if (target->plain)
+        FAIL(fault, ERR_USAGE, "http: is without TLS; write https: to have it");
+    memcpy(target->tls_name, checked, sizeof checked);
     return ERR_OK;
 }
 
@@ -144,16 +161,16 @@ static enum err check_request(const struct http_request *request, struct fault *
     return ERR_OK;
 }
 
-/* RFC 9110 section 7.2: the port where it is not the scheme's own. */
+/* RFC 9110 section 7.2: the port where it is not the scheme's own.  Over a Unix socket or
+ * vsock a name alone, that of the certificate if there is one: the port is not the server's. */
 static enum err append_host(struct buf *out, const struct http_target *target)
 {
-    const bool tls = target->kind == HTTP_TARGET_TLS;
-    if (!tls && target->kind != HTTP_TARGET_TCP)
-        return buf_append_text(out, "Host: localhost\r\n");
-    const bool brackets = strchr(target->host, ':') != NULL;
-    TRY(buf_append_format(out, "Host: %s%s%s", brackets ? "[" : "", target->host,
-                          brackets ? "]" : ""));
-    if (strcmp(target->port, tls ? "443" : "80") != 0)
+    const bool tls = http_target_is_tls(target);
+    const bool tcp = target->kind == HTTP_TARGET_TCP;
+    const char *host = tls ? target->tls_name : tcp ? target->host : "localhost";
+    const bool brackets = strchr(host, ':') != NULL;
+    TRY(buf_append_format(out, "Host: %s%s%s", brackets ? "[" : "", host, brackets ? "]" : ""));
+    if (tcp && strcmp(target->port, tls ? "443" : "80") != 0)
         TRY(buf_append_format(out, ":%s", target->port));
     return buf_append_text(out, "\r\n");
 }

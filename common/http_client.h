@@ -11,16 +11,27 @@
 #include "http_answer.h"
 
 /* Where to connect: parsed from "http://host[:port]", "https://host[:port]" (host: a
- * name, an IPv4 address or "[::1]"), "unix:/path/to.sock", "vsock:CID:PORT"; a path
- * after the authority is refused. */
+ * name, an IPv4 address or "[::1]"), "unix:/path/to.sock", "vsock://CID:PORT" (or
+ * "vsock:CID:PORT"); a path after the authority is refused. */
 struct http_target {
-    enum { HTTP_TARGET_TCP, HTTP_TARGET_TLS, HTTP_TARGET_UNIX, HTTP_TARGET_VSOCK } kind;
-    char host[256]; /* without brackets; or the socket's path; or the CID */
-    char port[11];  /* decimal */
+    enum { HTTP_TARGET_TCP, HTTP_TARGET_UNIX, HTTP_TARGET_VSOCK } kind;
+    char host[256];     /* without brackets; or the socket's path; or the CID */
+    char port[11];      /* decimal */
+    char tls_name[256]; /* whose certificate is expected: https's host; "": no TLS */
+    bool plain;         /* "http:" said that there is none */
 };
 /* ERR_USAGE. */
 MUST_CHECK enum err http_target_parse(const char *url, struct http_target *out,
                                       struct fault *fault);
+/* TLS over whatever the target is, with the server whose certificate names `name`: a host
+ * name or an address, in place of the one that https took from the URL.  ERR_USAGE where it
+ * is neither, or the URL is http. */
+MUST_CHECK enum err http_target_expect(struct http_target *target, const char *name,
+                                       struct fault *fault);
+static inline bool http_target_is_tls(const struct http_target *target)
+{
+    return target->tls_name[0] != '\0';
+}
 
 struct http_request {
     const char *method;  /* "GET", "POST" */

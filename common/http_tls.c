@@ -71,17 +71,17 @@ static enum err context_new(const char *ca_file, SSL_CTX **out, struct fault *fa
     return ERR_OK;
 }
 
-/* The certificate must name the host that was asked for: RFC 6125; addresses as
- * iPAddress, and without SNI (RFC 6066 section 3). */
-static bool expect_host(SSL *ssl, char *host)
+/* The certificate must name whom the target expects: RFC 6125; addresses as iPAddress, and
+ * without SNI (RFC 6066 section 3). */
+static bool expect_name(SSL *ssl, char *name)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     struct in6_addr scratch;
-    if (inet_pton(AF_INET, host, &scratch) == 1 || inet_pton(AF_INET6, host, &scratch) == 1)
-        return X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1;
+    if (inet_pton(AF_INET, name, &scratch) == 1 || inet_pton(AF_INET6, name, &scratch) == 1)
+        return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 &&
-           SSL_set_tlsext_host_name(ssl, host) == 1;
+    return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 &&
+           SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
 /* Attaches `ssl` to the transport's socket. */
@@ -151,11 +151,11 @@ enum err http_tls_connect(struct http_transport *transport, const struct http_ta
     struct http_tls *tls = calloc(1, sizeof *tls);
     if (tls == NULL)
         return ERR_NO_MEMORY;
-    char host[sizeof target->host]; /* OpenSSL's macro for SNI takes no const */
-    memcpy(host, target->host, sizeof host);
+    char name[sizeof target->tls_name]; /* OpenSSL's macro for SNI takes no const */
+    memcpy(name, target->tls_name, sizeof name);
     transport->tls = tls; /* from here on the transport's owner frees it */
     tls->ssl = SSL_new(ctx);
-    if (tls->ssl == NULL || !attach(transport, tls) || !expect_host(tls->ssl, host))
+    if (tls->ssl == NULL || !attach(transport, tls) || !expect_name(tls->ssl, name))
         FAIL(fault, ERR_CRYPTO, "TLS: %s", last_reason());
     TRY(shake_hands(transport, deadline_ms, fault));
     /* SSL_VERIFY_PEER has seen to both already; nothing is sent without them. */

@@ -225,7 +225,6 @@ static enum err connect_target(const struct http_target *target, int64_t deadlin
     case HTTP_TARGET_VSOCK:
         return connect_vsock(target, deadline_ms, out, fault);
     case HTTP_TARGET_TCP:
-    case HTTP_TARGET_TLS:
         break;
     }
     return connect_tcp(target, deadline_ms, out, fault);
@@ -250,7 +249,7 @@ enum err http_transport_open(const struct http_target *target, const char *ca_fi
     if (err == ERR_UNREACHABLE)
         name_target(target, fault);
     TRY(err);
-    if (target->kind == HTTP_TARGET_TLS)
+    if (http_target_is_tls(target))
         TRY(http_tls_connect(t, target, ca_file, deadline_ms, fault));
     *out = TAKE(t);
     return ERR_OK;

@@ -1,4 +1,4 @@
-/* A non-blocking byte stream under one deadline: TCP, TLS, Unix socket or vsock.
+/* A non-blocking byte stream under one deadline: TCP, Unix socket or vsock, and TLS over any.
  * For http_client.c, and for what is no HTTP: the journal of the enclave's agent.
  *
  * http_transport.c owns addresses, connecting, waiting and plain sockets;

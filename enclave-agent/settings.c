@@ -26,12 +26,14 @@
     ROW("log", "URL", "tell the parent as well: vsock://CID:PORT, or unix:/PATH"),           \
     {0}
 #define ROWS_RELEASE                                                                         \
-    ROW("verifier", "URL", "https://HOST[:PORT], http://..., vsock:CID:PORT, unix:/PATH"),   \
+    ROW("verifier", "URL", "https://HOST[:PORT], http://..., vsock://CID:PORT, unix:/PATH"), \
+    ROW("tls-name", "NAME", "speak TLS with the verifier over whatever --verifier is, and "  \
+        "take only a certificate of this name"),                                             \
     ROW("issuer", "FILE", "the pinned issuer keys, as vouchsafe issuer show prints them"),   \
     ROW("store", "ID", "take answers of this store only: the id that vouchsafe status shows"),     \
     ROW_MORE("min-version", "NAME=N", "refuse a version of NAME below N"),                   \
     ROW("dir", "DIR", "write to DIR/NAME, mode 0400"),                                       \
-    ROW("cacert", "FILE", "CA certificates for https, PEM (default: the system's)"),         \
+    ROW("cacert", "FILE", "CA certificates for TLS, PEM (default: the system's)"),         \
     ROW("root", "FILE", "trust this attestation root, PEM, instead of AWS's: simulators"),   \
     ROW("format", "NAME", "of the key: " FORMAT_DEFAULT " (default), hpke-p256, hpke-p384, " \
         "rsa-oaep-256"),                                                                     \
@@ -303,13 +305,16 @@ static enum err load_timeout(const char *text, struct settings *s, struct fault 
     return ERR_OK;
 }
 
-static enum err load_verifier(const char *url, struct settings *s, struct fault *fault)
+static enum err load_verifier(const char *url, const char *tls_name, struct settings *s,
+                              struct fault *fault)
 {
     if (url == NULL)
         FAIL(fault, ERR_USAGE, "--verifier URL is needed");
     struct fault inner = FAULT_NONE;
     if (http_target_parse(url, &s->plan.verifier, &inner) != ERR_OK)
         FAIL(fault, ERR_USAGE, "verifier \"%.100s\": %s", url, inner.detail);
+    if (tls_name != NULL && http_target_expect(&s->plan.verifier, tls_name, &inner) != ERR_OK)
+        FAIL(fault, ERR_USAGE, "tls-name \"%.100s\": %s", tls_name, inner.detail);
     return ERR_OK;
 }
 
@@ -341,7 +346,8 @@ enum err settings_load(const struct cli_args *args, const char *only, struct set
     load_places(args, s);
     TRY(load_measure(args, s, fault));
     TRY(load_wanted(args, only, s, fault));
-    TRY(load_verifier(settings_value(args, &s->file, "verifier"), s, fault));
+    TRY(load_verifier(settings_value(args, &s->file, "verifier"),
+                      settings_value(args, &s->file, "tls-name"), s, fault));
     TRY(load_format(settings_value(args, &s->file, "format"), s, fault));
     TRY(load_application(settings_value(args, &s->file, "application"), s, fault));
     TRY(load_timeout(settings_value(args, &s->file, "timeout"), s, fault));

@@ -77,6 +77,21 @@ static void check_target(const char *text)
     FUZZ_HOLDS(target.host[0] != '\0');
     FUZZ_HOLDS(strnlen(target.host, sizeof target.host) < sizeof target.host);
     FUZZ_HOLDS(strspn(target.port, "0123456789") == strnlen(target.port, sizeof target.port));
+    const bool https = strncmp(text, "https:", 6) == 0;
+    FUZZ_HOLDS(strcmp(target.tls_name, https ? target.host : "") == 0);
+    FUZZ_HOLDS(target.plain == (strncmp(text, "http:", 5) == 0));
+}
+
+static void check_tls_name(const char *text)
+{
+    struct http_target target;
+    struct fault fault = FAULT_NONE;
+    FUZZ_OK(http_target_parse("vsock://3:1", &target, NULL));
+    const struct http_target before = target;
+    if (http_target_expect(&target, text, &fault) == ERR_OK)
+        FUZZ_HOLDS(text[0] != '\0' && strcmp(target.tls_name, text) == 0);
+    else
+        FUZZ_HOLDS(fault.code == ERR_USAGE && memcmp(&target, &before, sizeof target) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -95,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_person(in);
     check_pcrs(in, text);
     check_target(text);
+    check_tls_name(text);
     FUZZ_OK(wanted_add(&wanted, bytes_of_text("db/main"), 0, 3, NULL));
     enum err err = protocol_user_data_check(&wanted, in, &application, NULL);
     FUZZ_HOLDS(err == ERR_OK ? fuzz_within(application, in) : err == ERR_NOT_BOUND);

@@ -33,6 +33,7 @@ struct server {
     bool linger;            /* does not close after the last answer: waits for the client,
                              * one that is deaf for server_stop */
     SSL_CTX *tls;
+    const char *expect; /* whom the client expects, where the URL does not say it */
 
     int fd;
     char url[128];
@@ -186,9 +187,11 @@ static inline struct http_request request_of(void)
 static inline enum err send_to(const struct server *s, const struct http_request *request,
                                struct fault *fault)
 {
-    const struct http_target target = target_of(s->url);
+    struct http_target target = target_of(s->url);
     struct http_answer answer = {0};
     *fault = (struct fault)FAULT_NONE;
+    if (s->expect != NULL)
+        ck_ok(http_target_expect(&target, s->expect, NULL));
     const enum err err = http_client_send(&target, request, &answer, fault);
     if (err == ERR_OK)
         ck_assert(bytes_equal_text(bytes_of_buf(&answer.body), "{}"));

@@ -157,7 +157,8 @@ END_TEST
 START_TEST(valid_file_and_options)
 {
     setup("secret = a\nsecret = b\ntimeout = 5\nformat = hpke-p384\napplication = 0aff\n"
-          "dir = /run/secrets\nnsm = unix:/s\nmin-version = a=2\nverifier = vsock:3:8000\n");
+          "dir = /run/secrets\nnsm = unix:/s\nmin-version = a=2\nverifier = vsock://3:8000\n"
+          "tls-name = v.example\n");
     struct settings s = {0};
     ck_ok(LOAD_RUN(&s, "--config", path, "--issuer", issuer, "--timeout", "7"));
     ck_assert_uint_eq(s.wanted.count, 2);
@@ -168,6 +169,7 @@ START_TEST(valid_file_and_options)
     ck_assert_str_eq(s.dir, "/run/secrets");
     ck_assert(bytes_equal(s.plan.application, bytes_of("\x0a\xff", 2)));
     ck_assert_int_eq(s.plan.verifier.kind, HTTP_TARGET_VSOCK);
+    ck_assert_str_eq(s.plan.verifier.tls_name, "v.example");
     settings_free(&s);
 
     /* The command line replaces the whole list; a floor for another is then a mistake. */
@@ -385,6 +387,8 @@ START_TEST(wrong_values)
         {"--extend", "15=/x", "extend \"15=/x\" is not N=FILE with N 16 to 31"},
         {"--application", "abc", "application takes 0 to 256 bytes in hexadecimal"},
         {"--timeout", "0", "timeout takes 1 to 3600 seconds, not \"0\""},
+        {"--tls-name", "v", "tls-name \"v\": http: is without TLS"},
+        {"--tls-name", "v:443", "tls-name \"v:443\": the host has a character"},
         {"--timeout", "3601", "timeout takes 1 to 3600 seconds, not \"3601\""},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -8,21 +8,60 @@ START_TEST(valid_target)
         int kind;
         const char *host;
         const char *port;
+        const char *tls_name;
     } cases[] = {
-        {"http://a.example:8080", HTTP_TARGET_TCP, "a.example", "8080"},
-        {"http://10.0.0.1", HTTP_TARGET_TCP, "10.0.0.1", "80"},
-        {"https://a-b_c", HTTP_TARGET_TLS, "a-b_c", "443"},
-        {"https://[::1]:65535", HTTP_TARGET_TLS, "::1", "65535"},
-        {"https://[fe80::1.2.3.4]", HTTP_TARGET_TLS, "fe80::1.2.3.4", "443"},
-        {"unix:/run/v s.sock", HTTP_TARGET_UNIX, "/run/v s.sock", ""},
-        {"vsock:3:4294967294", HTTP_TARGET_VSOCK, "3", "4294967294"},
+        {"http://a.example:8080", HTTP_TARGET_TCP, "a.example", "8080", ""},
+        {"http://10.0.0.1", HTTP_TARGET_TCP, "10.0.0.1", "80", ""},
+        {"https://a-b_c", HTTP_TARGET_TCP, "a-b_c", "443", "a-b_c"},
+        {"https://[::1]:65535", HTTP_TARGET_TCP, "::1", "65535", "::1"},
+        {"https://[fe80::1.2.3.4]", HTTP_TARGET_TCP, "fe80::1.2.3.4", "443", "fe80::1.2.3.4"},
+        {"unix:/run/v s.sock", HTTP_TARGET_UNIX, "/run/v s.sock", "", ""},
+        {"vsock://3:8443", HTTP_TARGET_VSOCK, "3", "8443", ""},
+        {"vsock:3:4294967294", HTTP_TARGET_VSOCK, "3", "4294967294", ""},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const struct http_target t = target_of(cases[i].url);
         ck_assert_int_eq(t.kind, cases[i].kind);
         ck_assert_str_eq(t.host, cases[i].host);
         ck_assert_str_eq(t.port, cases[i].port);
+        ck_assert_str_eq(t.tls_name, cases[i].tls_name);
     }
+}
+END_TEST
+
+START_TEST(valid_expect)
+{
+    static const char *const urls[] = {"https://10.0.0.1", "unix:/s", "vsock://3:1"};
+    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+        struct http_target t = target_of(urls[i]);
+        const struct http_target before = t;
+        ck_ok(http_target_expect(&t, "a.example", NULL));
+        ck_assert_str_eq(t.tls_name, "a.example");
+        ck_assert(t.kind == before.kind && strcmp(t.host, before.host) == 0);
+        ck_ok(http_target_expect(&t, "fe80::1", NULL));
+        ck_assert_str_eq(t.tls_name, "fe80::1");
+    }
+}
+END_TEST
+
+START_TEST(wrong_expect)
+{
+    struct fault fault = FAULT_NONE;
+    struct http_target t = target_of("http://a");
+    ck_err(http_target_expect(&t, "a", &fault), ERR_USAGE);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "write https:"));
+    ck_assert_str_eq(t.tls_name, "");
+    char long_name[257];
+    memset(long_name, 'x', 256);
+    long_name[256] = '\0';
+    const char *const names[] = {"", "a b", "a:443", "[::1]", "*.example", "a/b", long_name};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        t = target_of("vsock://3:1");
+        ck_err(http_target_expect(&t, names[i], &fault), ERR_USAGE);
+        ck_assert_str_eq(t.tls_name, "");
+    }
+    long_name[255] = '\0';
+    ck_ok(http_target_expect(&t, long_name, &fault));
 }
 END_TEST
 
@@ -58,6 +97,10 @@ START_TEST(junk_target)
         {"unix:", "begin with /"},
         {"unix:s.sock", "begin with /"},
         {"vsock:3", "not vsock:"},
+        {"vsock://3", "not vsock:"},
+        {"vsock:///3:1", "the CID is not a number"},
+        {"vsock:/3:1", "the CID is not a number"},
+        {"vsock://3:1/", "the port is not a number"},
         {"vsock::5", "not vsock:"},
         {"vsock:a:5", "the CID is not a number"},
         {"vsock:4294967295:5", "the CID is not a number up to"},
@@ -363,7 +406,7 @@ START_TEST(junk_between_answers)
 }
 END_TEST
 
-UNIT_MAIN("http_client", valid_target, junk_target, long_target, valid_exchange, valid_empty_bodies,
-          valid_unix, junk_request, no_server, wrong_answers, slow_answer, slow_bytes, slow_connect,
-          early_answer, early_answer_no_reader, early_close, valid_keep_alive, no_keep_alive,
-          junk_between_answers)
+UNIT_MAIN("http_client", valid_target, valid_expect, wrong_expect, junk_target, long_target,
+          valid_exchange, valid_empty_bodies, valid_unix, junk_request, no_server, wrong_answers,
+          slow_answer, slow_bytes, slow_connect, early_answer, early_answer_no_reader, early_close,
+          valid_keep_alive, no_keep_alive, junk_between_answers)

@@ -54,7 +54,8 @@ static void write_ca(struct tls_case *c, const struct identity *ca)
     ck_assert_int_eq(fclose(f), 0);
 }
 
-/* A server whose certificate says `san`, under a CA that c->ca_file holds. */
+/* A server whose certificate says `san`, under a CA that c->ca_file holds; without a host at
+ * a Unix socket. */
 static void tls_start(struct tls_case *c, const char *host, const char *san, long until_s)
 {
     c->ca = identity_new("Test CA", NULL, NULL, 86400);
@@ -71,7 +72,10 @@ static void tls_start(struct tls_case *c, const char *host, const char *san, lon
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe, &old);
-    server_start(&c->server, host);
+    if (host == NULL)
+        server_start_unix(&c->server);
+    else
+        server_start(&c->server, host);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
@@ -111,6 +115,33 @@ START_TEST(valid_tls_address)
 }
 END_TEST
 
+/* The name that is expected, not the place that is connected to. */
+START_TEST(valid_tls_over_unix)
+{
+    struct tls_case c = {.server = {.answers = {OK2}, .expect = "verifier.example"}};
+    tls_start(&c, NULL, "DNS:verifier.example", 3600);
+    struct http_request request = request_of();
+    struct fault fault;
+    request.ca_file = c.ca_file;
+    ck_ok(send_to(&c.server, &request, &fault));
+    tls_stop(&c);
+    ck_assert_ptr_nonnull(strstr(c.server.got[0], "\r\nHost: verifier.example\r\n"));
+}
+END_TEST
+
+START_TEST(valid_tls_other_name)
+{
+    struct tls_case c = {.server = {.answers = {OK2}, .expect = "verifier.example"}};
+    tls_start(&c, "127.0.0.1", "DNS:verifier.example", 3600);
+    struct http_request request = request_of();
+    struct fault fault;
+    request.ca_file = c.ca_file;
+    ck_ok(send_to(&c.server, &request, &fault));
+    tls_stop(&c);
+    ck_assert_ptr_nonnull(strstr(c.server.got[0], "\r\nHost: verifier.example:"));
+}
+END_TEST
+
 static void check_refused(struct tls_case *c, const char *detail)
 {
     struct http_request request = request_of();
@@ -132,6 +163,33 @@ START_TEST(wrong_tls_name)
         tls_start(&c, "localhost", sans[i], 3600);
         check_refused(&c, "ostname mismatch");
     }
+}
+END_TEST
+
+START_TEST(wrong_tls_over_unix)
+{
+    static const char *const sans[] = {"DNS:other.example", "DNS:localhost", "IP:127.0.0.1"};
+    for (size_t i = 0; i < ARRAY_LEN(sans); i++) {
+        struct tls_case c = {.server = {.answers = {OK2}, .expect = "verifier.example"}};
+        tls_start(&c, NULL, sans[i], 3600);
+        check_refused(&c, "ostname mismatch");
+    }
+    struct tls_case c = {.server = {.answers = {OK2}, .expect = "verifier.example"}};
+    tls_start(&c, NULL, "DNS:verifier.example", 3600);
+    struct identity other = identity_new("Other CA", NULL, NULL, 3600);
+    unlink(c.ca_file);
+    write_ca(&c, &other);
+    identity_free(&other);
+    check_refused(&c, "unable to get local issuer certificate");
+}
+END_TEST
+
+/* https://HOST with another name: the URL's own counts no more. */
+START_TEST(wrong_tls_other_name)
+{
+    struct tls_case c = {.server = {.answers = {OK2}, .expect = "verifier.example"}};
+    tls_start(&c, "localhost", "DNS:localhost", 3600);
+    check_refused(&c, "ostname mismatch");
 }
 END_TEST
 
@@ -231,5 +289,7 @@ START_TEST(early_close_tls)
 }
 END_TEST
 
-UNIT_MAIN("http_tls", valid_tls, valid_tls_address, wrong_tls_name, wrong_tls_address, wrong_tls_ca,
-          no_tls_ca, wrong_tls_expired, wrong_tls_version, no_tls, slow_handshake, early_close_tls)
+UNIT_MAIN("http_tls", valid_tls, valid_tls_address, valid_tls_over_unix, valid_tls_other_name,
+          wrong_tls_name, wrong_tls_over_unix, wrong_tls_other_name, wrong_tls_address,
+          wrong_tls_ca, no_tls_ca, wrong_tls_expired, wrong_tls_version, no_tls, slow_handshake,
+          early_close_tls)

@@ -118,7 +118,7 @@ static enum err resolve(const struct cli_args *args, struct api *api, struct fau
                                             : "VOUCHSAFE_SERVER",
              inner.detail);
     /* A token must not travel in the clear; a tunnel's end on this machine may. */
-    if (api->target.kind == HTTP_TARGET_TCP && strcmp(api->target.host, "127.0.0.1") != 0 &&
+    if (api->target.plain && strcmp(api->target.host, "127.0.0.1") != 0 &&
         strcmp(api->target.host, "::1") != 0 && strcmp(api->target.host, "localhost") != 0)
         FAIL(fault, ERR_USAGE, "--server: http:// would send the token in the clear; use https://");
     api->ca_file = choose(args, "cacert", "VOUCHSAFE_CACERT", NULL);
