@@ -11,7 +11,7 @@ struct connection *connection_new(int fd, struct quota *quota, bool logs)
     if (c == NULL || (logs && line == NULL)) {
         free(c);
         free(line);
-        close(fd);
+        fd_close(&fd);
         return NULL;
     }
     c->quota = quota;
