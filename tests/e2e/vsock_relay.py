@@ -25,6 +25,8 @@ RELAY = [*WRAP, os.environ.get("VOUCHSAFE_RELAY_BIN", os.path.join(
     SOURCE, "build/plain/enclave-agent/relay/vouchsafe-vsock-relay"))]
 HELD_MAX = 16384  # FLOW_READ_MAX
 MANY = 400
+# Valgrind and sanitizers keep what was freed.
+MEASURED = not WRAP and os.environ.get("VOUCHSAFE_SANITIZED") != "1"
 
 
 class Process:
@@ -243,7 +245,8 @@ class Bytes(WithRelay):
             time.sleep(0.001)
         self.assertLess(max(sent), len(data))
         grown_kb = relay.status("RssAnon") - before_kb
-        self.assertLess(grown_kb, len(connections) * (HELD_MAX // 1024 + 4) + 128)
+        if MEASURED:
+            self.assertLess(grown_kb, len(connections) * (HELD_MAX // 1024 + 4) + 128)
         before_s = relay.cpu_s()
         time.sleep(0.5)
         self.assertLess(relay.cpu_s() - before_s, 0.1, "it is busy waiting")
@@ -281,7 +284,7 @@ class Bytes(WithRelay):
         grown_kb, took_s = relay.status("RssAnon") - before_kb, relay.cpu_s() - before_s
         print(f"{MANY} connections: {grown_kb / MANY:.2f} KiB each, {took_s:.2f} s of processor "
               f"time for {3 * MANY} exchanges of 20000 bytes each way", flush=True)
-        if not WRAP and os.environ.get("VOUCHSAFE_SANITIZED") != "1":
+        if MEASURED:
             self.assertLess(grown_kb, 4 * MANY)
 
 
