@@ -237,7 +237,7 @@ class Bytes(WithRelay):
             connection.setblocking(False)
         sent = [0] * len(connections)
         stuck_since = time.monotonic()
-        while time.monotonic() - stuck_since < 0.5:
+        while time.monotonic() - stuck_since < 0.5 and max(sent) < len(data):
             for i, connection in enumerate(connections):
                 with contextlib.suppress(BlockingIOError):
                     sent[i] += connection.send(data[sent[i]:sent[i] + 65536])
