@@ -26,6 +26,7 @@ OURS = {
     "vouchsafe-agent": "enclave-agent/vouchsafe-agent",
     "vouchsafe-nsm-sim": "enclave-agent/nsm-sim/vouchsafe-nsm-sim",
     "vouchsafe-nsm-cuse": "enclave-agent/nsm-sim/vouchsafe-nsm-cuse",
+    "vouchsafe-vsock-relay": "enclave-agent/relay/vouchsafe-vsock-relay",
     "vm-ioctl": "tests/e2e/vm/vm-ioctl",
 }
 INIT = "tests/e2e/vm/vm-init"
