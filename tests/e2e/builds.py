@@ -11,7 +11,7 @@ import socket
 import subprocess
 import unittest
 
-from enclave import SECRET, WithEnclave
+from enclave import AGENT, SECRET, WithEnclave
 from server import PROGRAM, TIMEOUT_S, WithStore, clean_environment, pcr
 
 ROLE = "arn:aws:iam::123456789012:role/Webserver"
@@ -255,17 +255,31 @@ class Released(WithEnclave):
                     raise AssertionError(answer)
 
     def test_security_version(self):
-        """Of a set of versions that are new enough; what was never extended matches none."""
+        """Of a set of versions that are new enough, which the agent extends by the image's file;
+        what was never extended matches none."""
         new = self.store.write("new", "security-version = 3\n")
+        old = self.store.write("old", "security-version = 2\n")
         self.grant("--image", "web", "--accept-pcr", f"16={pcr('other')}", "--accept-file",
                    f"16={new}")
         module = self.enclave("a.sock")
+        newer, older, wrong = (
+            ("--config", self.store.write(name, text)) for name, text in (
+                ("newer.conf", f"extend = 16={new}\nextend = 17={old}\n"),
+                ("older.conf", f"extend = 16={old}\n"), ("wrong.conf", f"extend = 15={new}\n")))
         self.refused_for("grant_accepted", self.fetch(module=module))
-        old = self.enclave("b.sock")
-        self.extend(old, 16, hashlib.sha384(b"security-version = 2\n").digest())
-        self.refused_for("grant_accepted", self.fetch(module=old))
-        self.extend(module, 16, hashlib.sha384(b"security-version = 3\n").digest())
-        self.granted(self.fetch(module=module))
+        self.refused_for("grant_accepted",
+                         self.fetch(SECRET, *older, module=self.enclave("b.sock")))
+        for words in (newer, newer, ()):  # also where it is done already
+            self.granted(self.fetch(SECRET, *words, module=module))
+        shown = subprocess.run([*AGENT, "pcrs", "--json", "--nsm", module], capture_output=True,
+                               check=True, timeout=TIMEOUT_S)
+        self.assertEqual(json.loads(shown.stdout)["pcrs"]["17"],
+                         extended(b"security-version = 2\n"))
+        run = self.fetch(SECRET, *older, module=module)
+        self.assertEqual(run.returncode, 3, run.stderr)
+        self.assertIn(b"something else extended it", run.stderr)
+        run = self.fetch(SECRET, *wrong, module=module)
+        self.assertEqual(run.returncode, 2, run.stderr)
 
     def test_registered(self):
         """Signed is not enough where the build must be registered, too."""
