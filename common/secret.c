@@ -16,11 +16,22 @@ struct secret {
     uint8_t data[];
 };
 
+/* A limit of 0 keeps files from being written, but where the kernel's core_pattern is a pipe,
+ * the program behind it gets the memory all the same; 1 stops both (core(5)).  Whoever has a
+ * hard limit of 0 may not set it to 1. */
+enum err secret_forbid_dumps(struct fault *fault)
+{
+    const struct rlimit no_pipe = {1, 1};
+    const struct rlimit no_file = {0, 0};
+    if ((setrlimit(RLIMIT_CORE, &no_pipe) != 0 && setrlimit(RLIMIT_CORE, &no_file) != 0) ||
+        prctl(PR_SET_DUMPABLE, 0) != 0)
+        FAIL(fault, ERR_INTERNAL, "core dumps could not be turned off: %s", strerror(errno));
+    return ERR_OK;
+}
+
 enum err secret_init(size_t arena_size, struct fault *fault)
 {
-    const struct rlimit no_core = {0, 0};
-    if (setrlimit(RLIMIT_CORE, &no_core) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0)
-        FAIL(fault, ERR_INTERNAL, "core dumps could not be turned off: %s", strerror(errno));
+    TRY(secret_forbid_dumps(fault));
     /* 1: ready and locked; 2: ready, but mlock or the guard pages failed. */
     if (CRYPTO_secure_malloc_init(arena_size, 32) != 1)
         FAIL(fault, ERR_NO_MEMORY,
@@ -88,6 +99,13 @@ size_t secret_len(const struct secret *secret)
 struct bytes secret_view(const struct secret *secret)
 {
     return bytes_of(secret->data, secret->len);
+}
+
+void secret_copy(uint8_t *to, struct bytes from)
+{
+    volatile uint8_t *out = to; /* no loop of vectors is made of it */
+    for (size_t i = 0; i < from.len; i++)
+        out[i] = from.ptr[i];
 }
 
 void secret_truncate(struct secret *secret, size_t len)

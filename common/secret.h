@@ -12,9 +12,12 @@
 
 struct secret;
 
-/* At program start: locks `arena_size` bytes (a power of two), turns core dumps and
- * ptrace off.  ERR_NO_MEMORY where the memory cannot be locked (RLIMIT_MEMLOCK): a
- * program that holds secrets must not go on. */
+/* Core dumps and ptrace off, for this process; core dumps also for what it starts, where they
+ * would go to a file or a pipe.  ERR_INTERNAL. */
+MUST_CHECK enum err secret_forbid_dumps(struct fault *fault);
+/* At program start: locks `arena_size` bytes (a power of two), and forbids dumps.
+ * ERR_NO_MEMORY where the memory cannot be locked (RLIMIT_MEMLOCK): a program that holds
+ * secrets must not go on. */
 MUST_CHECK enum err secret_init(size_t arena_size, struct fault *fault);
 
 /* A zeroed secret of `len` bytes; the caller owns it.  Length 0 is allowed. */
@@ -29,6 +32,9 @@ uint8_t *secret_ptr(struct secret *secret);
 size_t secret_len(const struct secret *secret);
 /* A view for crypto and for delivery; it dies with the secret. */
 struct bytes secret_view(const struct secret *secret);
+/* Copies a part of one secret to where another has room for it.  Byte by byte: memcpy leaves
+ * up to 32 bytes in each of some registers, and whatever saves these to the stack, them too. */
+void secret_copy(uint8_t *to, struct bytes from);
 /* Forgets the end of it, wiped: for values whose length is known only afterwards. */
 void secret_truncate(struct secret *secret, size_t len);
 /* Wipes and frees; accepts NULL. */

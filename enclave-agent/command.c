@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/codec.h"
+#include "common/secret.h"
 #include "journal.h"
 
 int command_exit_plain(enum err code)
@@ -66,6 +67,7 @@ enum err command_prepare(struct fault *fault)
 {
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
+    TRY(secret_forbid_dumps(fault));
     /* Not openssl.cnf: an image's or an environment's file would choose the crypto. */
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
         FAIL(fault, ERR_CRYPTO, "the crypto library does not start");

@@ -98,6 +98,16 @@ START_TEST(wrong_fd)
 }
 END_TEST
 
+START_TEST(valid_copy)
+{
+    uint8_t to[4] = {1, 2, 3, 4};
+    secret_copy(to + 1, bytes_of("ab", 2));
+    ck_assert_mem_eq(to, "\1ab\4", 4);
+    secret_copy(to, bytes_of(NULL, 0));
+    ck_assert_mem_eq(to, "\1ab\4", 4);
+}
+END_TEST
+
 START_TEST(valid_truncate_wipes)
 {
     CLEANUP(secret_freep) struct secret *s = NULL;
@@ -162,7 +172,7 @@ static void init_locks(void)
     struct fault fault = FAULT_NONE;
     child_assert(secret_init(ARENA, &fault) == ERR_OK);
     struct rlimit core = {1, 1};
-    child_assert(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0 && core.rlim_max == 0);
+    child_assert(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 1 && core.rlim_max == 1);
     child_assert(prctl(PR_GET_DUMPABLE) == 0);
     struct secret *s = NULL;
     child_assert(secret_new(64, &s) == ERR_OK);
@@ -193,6 +203,23 @@ static void init_without_locked_memory(void)
     child_assert(strstr(fault.detail, "16 KiB") != NULL);
 }
 
+/* As in a container that was started with --ulimit core=0. */
+static void dumps_were_forbidden(void)
+{
+    struct rlimit core = {0, 0};
+    child_assert(setrlimit(RLIMIT_CORE, &core) == 0);
+    child_assert(geteuid() != 0 || setuid(65534) == 0);
+    child_assert(secret_forbid_dumps(NULL) == ERR_OK);
+    child_assert(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0 && core.rlim_max == 0);
+    child_assert(prctl(PR_GET_DUMPABLE) == 0);
+}
+
+START_TEST(valid_forbidden_already)
+{
+    in_child(dumps_were_forbidden);
+}
+END_TEST
+
 START_TEST(valid_init)
 {
     in_child(init_locks);
@@ -213,5 +240,5 @@ START_TEST(no_locked_memory)
 END_TEST
 
 UNIT_MAIN("secret", valid_new_is_zero, valid_new_empty, long_new, valid_random_differs,
-          valid_from_fd, long_from_fd, wrong_fd, valid_truncate_wipes, valid_free, valid_wipe,
-          valid_init, long_for_the_arena, no_locked_memory)
+          valid_from_fd, long_from_fd, wrong_fd, valid_copy, valid_truncate_wipes, valid_free,
+          valid_wipe, valid_forbidden_already, valid_init, long_for_the_arena, no_locked_memory)
