@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "deliver.h"
+#include "harden.h"
 #include "obtain.h"
 
 static enum err run_fetch(const struct cli_args *args, int *status, struct fault *fault)
@@ -16,6 +17,7 @@ static enum err run_fetch(const struct cli_args *args, int *status, struct fault
         FAIL(fault, ERR_USAGE, "--out and --dir: one of them");
     if (settings.out == NULL && settings.dir == NULL)
         FAIL(fault, ERR_USAGE, "where to? --out FILE, --dir DIR, or --out - for standard output");
+    TRY(harden_calls(HARDEN_FETCH, command_say, fault));
     TRY(obtain(&settings, NULL, &opened, fault));
     const struct answer_secret *item = &opened.item[0];
     if (settings.dir != NULL)

@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "handover.h"
+#include "harden.h"
 #include "journal.h"
 #include "obtain.h"
 #include "program.h"
@@ -88,10 +89,19 @@ static enum err renew(void *context, const struct wanted_list *held, int report)
 {
     const struct job *job = context;
     struct fault fault = FAULT_NONE;
-    const enum err err = obtain_again(job->settings, held, report, &fault);
+    enum err err = harden_calls(HARDEN_COURIER, command_say, &fault);
+    if (err == ERR_OK)
+        err = obtain_again(job->settings, held, report, &fault);
     command_say_end(err, &fault);
     journal_end();
     return err;
+}
+
+/* The program's process has begun by then, and is not bound by it. */
+static enum err confine(void *context, struct fault *fault)
+{
+    (void)context;
+    return harden_calls(HARDEN_SUPERVISOR, command_say, fault);
 }
 
 static void withdraw(void *context)
@@ -114,6 +124,7 @@ static enum err stay(struct job *job, int *status, struct fault *fault)
         .context = job,
         .start = start,
         .renew = renew,
+        .confine = confine,
         .withdraw = withdraw,
         .say = command_say,
     };

@@ -391,11 +391,15 @@ static enum err supervise(struct supervisor *sv, int *status, struct fault *faul
 {
     TRY(take_signals(sv, fault));
     TRY(start_program(sv, fault));
+    const enum err confined = sv->work->confine(sv->work->context, fault);
+    if (confined != ERR_OK)
+        kill(sv->program, SIGKILL);
     while (!sv->program_gone)
         wait_for_events(sv, on_time(sv));
     end_courier(sv);
     if (sv->stale_ms == 0 && sv->delivered)
         sv->work->withdraw(sv->work->context);
+    TRY(confined);
     if (sv->stale_ms != 0)
         FAIL(fault, ERR_UNREACHABLE,
              "no refresh succeeded for %" PRId64 " s, and max-staleness allows %" PRId64

@@ -20,6 +20,9 @@ struct supervisor_work {
     /* In the first child: reports the versions and becomes the program.  Returns only where
      * it failed: the exit status. */
     int (*start)(void *context, int report);
+    /* In this process, once the first child is there: what it needs no more is given up, for
+     * the children of refreshes too.  Where that fails, the program is ended. */
+    enum err (*confine)(void *context, struct fault *fault);
     /* In a child at each refresh: reports the versions, and each file that it replaced. */
     enum err (*renew)(void *context, const struct wanted_list *held, int report);
     /* What was delivered as files is taken away. */

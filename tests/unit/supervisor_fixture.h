@@ -27,6 +27,8 @@ struct world {
     _Atomic unsigned withdrawn;
     _Atomic unsigned late;
     _Atomic int pid;
+    enum err confining; /* what comes of it */
+    _Atomic unsigned confined;
     _Atomic unsigned said;
     char saying[SAYINGS_MAX][320];
 };
@@ -69,6 +71,15 @@ static inline enum err renew(void *context, const struct wanted_list *held, int 
     return world->renewal(which, report);
 }
 
+static inline enum err confine(void *context, struct fault *into)
+{
+    ck_assert_ptr_eq(context, world);
+    world->confined++;
+    if (world->confining != ERR_OK)
+        FAIL(into, world->confining, "no filter");
+    return ERR_OK;
+}
+
 static inline void withdraw(void *context)
 {
     ck_assert_ptr_eq(context, world);
@@ -102,8 +113,12 @@ static inline void setup(int (*program)(void))
 
 static inline enum err run_with(int (*start_with)(void *context, int report))
 {
-    const struct supervisor_work work = {
-        .context = world, .start = start_with, .renew = renew, .withdraw = withdraw, .say = say};
+    const struct supervisor_work work = {.context = world,
+                                         .start = start_with,
+                                         .renew = renew,
+                                         .confine = confine,
+                                         .withdraw = withdraw,
+                                         .say = say};
     const enum err err = supervisor_run(&plan, &work, &status, &fault);
     /* No child is left, and signals are as they were. */
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);

@@ -58,6 +58,24 @@ START_TEST(valid_status)
 }
 END_TEST
 
+static int wait_long(void)
+{
+    nap_ms(20000);
+    return 1;
+}
+
+/* What the supervisor gives up, it does once, and not for the program. */
+START_TEST(wrong_confinement)
+{
+    ck_ok(run(end_42));
+    ck_assert_uint_eq(world->confined, 1);
+    setup(wait_long);
+    world->confining = ERR_INTERNAL;
+    ck_err(run_with(start), ERR_INTERNAL);
+    ck_assert_str_eq(fault.detail, "no filter");
+}
+END_TEST
+
 static int not_started(void *context, int report)
 {
     (void)context;
@@ -251,6 +269,6 @@ START_TEST(valid_orphans)
 }
 END_TEST
 
-UNIT_MAIN("agent_supervisor", valid_status, wrong_start, valid_children_were_ignored,
-          valid_forwarded, no_signal_of_the_kernel, valid_mask_of_the_program,
-          no_program_outlives_its_supervisor, valid_orphans)
+UNIT_MAIN("agent_supervisor", valid_status, wrong_confinement, wrong_start,
+          valid_children_were_ignored, valid_forwarded, no_signal_of_the_kernel,
+          valid_mask_of_the_program, no_program_outlives_its_supervisor, valid_orphans)
