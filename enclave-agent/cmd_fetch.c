@@ -7,6 +7,9 @@
 #include "harden.h"
 #include "obtain.h"
 
+static const struct deliver_access access_out = {
+    .mode = 0600, .uid = DELIVER_OWN, .gid = DELIVER_OWN};
+
 static enum err run_fetch(const struct cli_args *args, int *status, struct fault *fault)
 {
     *status = PLAIN_DONE;
@@ -24,7 +27,7 @@ static enum err run_fetch(const struct cli_args *args, int *status, struct fault
         return deliver_file(settings.dir, item->name, item->value, fault);
     if (strcmp(settings.out, "-") == 0)
         return deliver_write(STDOUT_FILENO, "standard output", item->value, fault);
-    return deliver_path(settings.out, item->value, 0600, fault);
+    return deliver_path(settings.out, item->value, &access_out, fault);
 }
 
 const struct command command_fetch = {

@@ -53,16 +53,23 @@ static enum err obtain_for_program(const struct settings *settings, int report,
     return hand_over(settings, &opened, handover, fault);
 }
 
+static void list_free(const char ***list)
+{
+    free(*list);
+}
+
 /* Returns only where it fails. */
 static enum err become(const struct job *job, int report, struct fault *fault)
 {
     CLEANUP(handover_undo) struct handover handover = {0};
     TRY(obtain_for_program(job->settings, report, &handover, fault));
+    CLEANUP(list_free) const char **environment = NULL;
+    TRY(handover_environment(&handover, &environment, fault));
     TRY(journal_lend(fault));
     journal_flush();
     /* The program begins with what programs expect. */
     signal(SIGPIPE, SIG_DFL);
-    return program_exec(job->path, job->settings->program, fault);
+    return program_exec(job->path, job->settings->program, environment, fault);
 }
 
 /* --- what is done for a supervisor, in children --- */
@@ -137,6 +144,7 @@ enum err command_run_program(const struct settings *settings, enum command_stays
     struct job job = {.settings = settings};
     TRY(set_environment(settings, fault));
     TRY(program_find(settings->program[0], job.path, fault));
+    TRY(handover_prepare(settings, command_say, fault));
     if (stays == COMMAND_STAYS || settings->refresh.on)
         return stay(&job, status, fault);
     return become(&job, -1, fault);
@@ -156,7 +164,7 @@ const struct command command_run = {
     .details =
         "Proves to a verifier what this enclave runs, receives the secrets that this code is\n"
         "trusted with, and becomes PROGRAM, which finds each in the file that the variable\n"
-        "<NAME>_FILE names: memory that nobody can change, or DIR/NAME.\n"
+        "<NAME>_FILE names: memory that nobody can change, DIR/NAME, or as --deliver says.\n"
         "With --refresh, and as /init of an enclave, it stays beside PROGRAM.\n"
         "Exit status: the program's own, else 120 refused, 121 verifier not reachable in time,\n"
         "122 answer not authentic, 123 NSM failed, 124 could not deliver, 125 wrong usage,\n"

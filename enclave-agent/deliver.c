@@ -27,36 +27,6 @@ void deliver_variable(const char *name, char out[static DELIVER_VARIABLE_MAX])
     memcpy(out + len, "_FILE", sizeof "_FILE");
 }
 
-/* Whether `name` would have to be a folder for `other` to be a file in it. */
-static bool is_folder_of(const char *name, const char *other)
-{
-    const size_t len = strlen(name);
-    return strncmp(name, other, len) == 0 && other[len] == '/';
-}
-
-static enum err check_pair(const char *a, const char *b, bool as_files, struct fault *fault)
-{
-    char variable_a[DELIVER_VARIABLE_MAX];
-    char variable_b[DELIVER_VARIABLE_MAX];
-    deliver_variable(a, variable_a);
-    deliver_variable(b, variable_b);
-    if (strcmp(variable_a, variable_b) == 0)
-        FAIL(fault, ERR_USAGE, "%.60s and %.60s give one variable, %.80s", a, b, variable_a);
-    if (as_files && (is_folder_of(a, b) || is_folder_of(b, a)))
-        FAIL(fault, ERR_USAGE, "%.60s and %.60s cannot both be files: one is the other's folder", a,
-             b);
-    return ERR_OK;
-}
-
-enum err deliver_check_names(const struct wanted_list *wanted, bool as_files, struct fault *fault)
-{
-    for (size_t i = 1; i < wanted->count; i++) {
-        for (size_t k = 0; k < i; k++)
-            TRY(check_pair(wanted->item[k].name, wanted->item[i].name, as_files, fault));
-    }
-    return ERR_OK;
-}
-
 enum err deliver_write(int fd, const char *what, const struct secret *value, struct fault *fault)
 {
     struct bytes left = secret_view(value);
@@ -130,10 +100,26 @@ static enum err check_target(int dir, const char *name, const char *shown, struc
     return ERR_OK;
 }
 
+/* Before the owner can reach it: until then it is the agent's own, and nobody else's. */
+static enum err set_access(int fd, const char *shown, const struct deliver_access *access,
+                           struct fault *fault)
+{
+    if (fchmod(fd, access->mode) != 0)
+        FAIL(fault, ERR_DELIVER, "%s: %s", shown, strerror(errno));
+    if (access->uid == DELIVER_OWN && access->gid == DELIVER_OWN)
+        return ERR_OK;
+    if (fchown(fd, access->uid, access->gid) != 0)
+        FAIL(fault, ERR_DELIVER,
+             "%.120s cannot be given to its owner: %s; the agent must be root for that", shown,
+             strerror(errno));
+    return ERR_OK;
+}
+
 /* Writes beside the target and renames.  The temporary name begins with a dot, which no
  * secret's name does. */
-static enum err write_beside(int dir, const char *name, const char *shown, mode_t mode,
-                             const struct secret *value, struct fault *fault)
+static enum err write_beside(int dir, const char *name, const char *shown,
+                             const struct deliver_access *access, const struct secret *value,
+                             struct fault *fault)
 {
     TRY(check_target(dir, name, shown, fault));
     uint64_t random = 0;
@@ -148,7 +134,9 @@ static enum err write_beside(int dir, const char *name, const char *shown, mode_
     if (fd < 0)
         FAIL(fault, ERR_DELIVER, "%s: %s", shown, strerror(errno));
     enum err err = deliver_write(fd, shown, value, fault);
-    if (err == ERR_OK && (fchmod(fd, mode) != 0 || renameat(dir, temporary, dir, name) != 0))
+    if (err == ERR_OK)
+        err = set_access(fd, shown, access, fault);
+    if (err == ERR_OK && renameat(dir, temporary, dir, name) != 0)
         err = fault_set(fault, ERR_DELIVER, "%s: %s", shown, strerror(errno));
     if (err != ERR_OK)
         unlinkat(dir, temporary, 0);
@@ -186,17 +174,15 @@ enum err deliver_file(const char *dir, const char *name, const struct secret *va
         folder = inner;
         name = slash + 1;
     }
-    return write_beside(folder, name, shown, 0400, value, fault);
+    static const struct deliver_access own = {.mode = 0400, .uid = DELIVER_OWN, .gid = DELIVER_OWN};
+    return write_beside(folder, name, shown, &own, value, fault);
 }
 
-bool deliver_holds(const char *dir, const char *name, const struct secret *value)
+bool deliver_holds(const char *path, const struct secret *value)
 {
-    char path[PATH_TEXT_MAX];
     struct stat st;
     CLEANUP(secret_freep) struct secret *found = NULL;
     const struct bytes expected = secret_view(value);
-    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
-        return false;
     CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
         secret_new_from_fd(fd, expected.len, &found) != ERR_OK)
@@ -205,8 +191,8 @@ bool deliver_holds(const char *dir, const char *name, const struct secret *value
     return view.len == expected.len && CRYPTO_memcmp(view.ptr, expected.ptr, view.len) == 0;
 }
 
-enum err deliver_path(const char *path, const struct secret *value, mode_t mode,
-                      struct fault *fault)
+enum err deliver_path(const char *path, const struct secret *value,
+                      const struct deliver_access *access, struct fault *fault)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
@@ -218,6 +204,6 @@ enum err deliver_path(const char *path, const struct secret *value, mode_t mode,
         FAIL(fault, ERR_DELIVER, "%s names no file", path);
     CLEANUP(fd_close) int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
-        FAIL(fault, ERR_DELIVER, "%s: %s", path, strerror(errno));
-    return write_beside(folder, name, path, mode, value, fault);
+        FAIL(fault, ERR_DELIVER, "the folder of %.180s: %s", path, strerror(errno));
+    return write_beside(folder, name, path, access, value, fault);
 }

@@ -1,8 +1,7 @@
-/* Handing secrets over: a sealed memfd, or a file.  DESIGN section 8.
+/* Handing a secret over: a sealed memfd, or a file.  DESIGN section 8.
  *
  * The value goes from locked memory into the descriptor by write(2), through no other
- * buffer.  Programs find it by the variable <NAME>_FILE.  Errors are ERR_DELIVER, but
- * for names that cannot stand side by side: ERR_USAGE, before anything is asked for. */
+ * buffer.  Programs find it by the variable <NAME>_FILE.  Errors are ERR_DELIVER. */
 #ifndef VOUCHSAFE_AGENT_DELIVER_H
 #define VOUCHSAFE_AGENT_DELIVER_H
 
@@ -16,11 +15,6 @@
 /* "db/main" is DB_MAIN_FILE; "2fa" is _2FA_FILE. */
 void deliver_variable(const char *name, char out[static DELIVER_VARIABLE_MAX]);
 
-/* Two names that give one variable; with `as_files` also one that is a folder of
- * another's ("db" and "db/main"): ERR_USAGE. */
-MUST_CHECK enum err deliver_check_names(const struct wanted_list *wanted, bool as_files,
-                                        struct fault *fault);
-
 /* A memfd of exactly the value that nobody can change or resize any more; close-on-exec
  * until deliver_inherit.  Never descriptor 0, 1 or 2.  The caller closes it. */
 MUST_CHECK enum err deliver_memfd(const char *name, const struct secret *value, int *fd,
@@ -31,13 +25,20 @@ MUST_CHECK enum err deliver_inherit(int fd, struct fault *fault);
  * old file or the new one, never half of one. */
 MUST_CHECK enum err deliver_file(const char *dir, const char *name, const struct secret *value,
                                  struct fault *fault);
-/* Whether DIR/NAME is a regular file of exactly that value; false also where that cannot be
+/* Whether `path` is a regular file of exactly that value; false also where that cannot be
  * found out. */
-bool deliver_holds(const char *dir, const char *name, const struct secret *value);
+bool deliver_holds(const char *path, const struct secret *value);
+
+#define DELIVER_OWN ((uint32_t)-1) /* as the agent's own files have it */
+struct deliver_access {
+    mode_t mode;
+    uint32_t uid;
+    uint32_t gid;
+};
 /* The same as deliver_file for any path, whose folder must exist; what stands there must be a
  * regular file or nothing. */
-MUST_CHECK enum err deliver_path(const char *path, const struct secret *value, mode_t mode,
-                                 struct fault *fault);
+MUST_CHECK enum err deliver_path(const char *path, const struct secret *value,
+                                 const struct deliver_access *access, struct fault *fault);
 /* To an open descriptor, such as standard output. */
 MUST_CHECK enum err deliver_write(int fd, const char *what, const struct secret *value,
                                   struct fault *fault);

@@ -57,14 +57,17 @@ enum err program_find(const char *name, char path[static PATH_MAX], struct fault
     return found ? ERR_OK : not_found(name, exists, fault);
 }
 
-enum err program_exec(const char *path, const char *const *argv, struct fault *fault)
+enum err program_exec(const char *path, const char *const *argv, const char *const *environment,
+                      struct fault *fault)
 {
-    /* execv takes no const for reasons of C's history; it changes nothing. */
-    union {
+    /* execve takes no const for reasons of C's history; it changes nothing. */
+    union constant {
         const char *const *given;
         char *const *taken;
-    } arguments = {.given = argv};
-    execv(path, arguments.taken);
+    };
+    const union constant arguments = {.given = argv};
+    const union constant variables = {.given = environment};
+    execve(path, arguments.taken, variables.taken);
     const bool missing = errno == ENOENT;
     FAIL(fault, missing ? ERR_NOT_FOUND : ERR_WRONG_STATE, "%.160s cannot be executed: %s", path,
          strerror(errno));

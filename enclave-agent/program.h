@@ -12,6 +12,7 @@
 MUST_CHECK enum err program_find(const char *name, char path[static PATH_MAX], struct fault *fault);
 
 /* Returns only where it fails, with the same errors. */
-enum err program_exec(const char *path, const char *const *argv, struct fault *fault);
+enum err program_exec(const char *path, const char *const *argv, const char *const *environment,
+                      struct fault *fault);
 
 #endif

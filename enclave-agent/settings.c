@@ -9,7 +9,6 @@
 #include "common/codec.h"
 #include "common/nearest.h"
 #include "common/openssl_cleanup.h"
-#include "deliver.h"
 
 #define PEM_FILE_MAX   65536
 #define TIMEOUT_MAX_S  3600
@@ -32,7 +31,7 @@
     ROW("issuer", "FILE", "the pinned issuer keys, as vouchsafe issuer show prints them"),   \
     ROW("store", "ID", "take answers of this store only: the id that vouchsafe status shows"),     \
     ROW_MORE("min-version", "NAME=N", "refuse a version of NAME below N"),                   \
-    ROW("dir", "DIR", "write to DIR/NAME, mode 0400"),                                       \
+    ROW("dir", "DIR", "write to DIR/NAME, mode 0400, what no --deliver names"),              \
     ROW("cacert", "FILE", "CA certificates for TLS, PEM (default: the system's)"),         \
     ROW("root", "FILE", "trust this attestation root, PEM, instead of AWS's: simulators"),   \
     ROW("format", "NAME", "of the key: " FORMAT_DEFAULT " (default), hpke-p256, hpke-p384, " \
@@ -45,6 +44,11 @@
 
 const struct cli_option settings_options_run[] = {
     ROW_MORE("secret", "NAME[@VERSION]", "a secret that the program needs"),
+    ROW_MORE("deliver", "NAME=HOW", "hand NAME over as memfd (default), "
+        "file:PATH[,mode=0400][,owner=UID[:GID]], "
+        "template:SOURCE:PATH[,mode=0400][,owner=UID[:GID]] or env:VARIABLE; owners are numbers"),
+    ROW("allow-env", "yes", "permit --deliver NAME=env:VARIABLE, where others may see it"),
+    ROW_MORE("tmpfs", "DIR[,size=16m][,mode=0755]", "mount a file system in memory first"),
     ROW_MORE("exec", "WORD", "PROGRAM and then its arguments, where none follow --"),
     ROW_MORE("env", "NAME=VALUE", "a variable for the program, nothing secret"),
     ROW("refresh", "WHEN", "stay, and replace the files with newer versions: every 90s, 30m, 12h "
@@ -210,7 +214,7 @@ static enum err load_wanted(const struct cli_args *args, const char *only, struc
     next = 0;
     while ((value = settings_next(args, &s->file, "min-version", &next)) != NULL)
         TRY(add_floor(s, value, only != NULL, fault));
-    return deliver_check_names(&s->wanted, s->dir != NULL, fault);
+    return ERR_OK;
 }
 
 /* Without an issuer's key any answer would do, so there is no default. */
@@ -368,6 +372,7 @@ void settings_free(struct settings *settings)
     settings_file_free(&settings->file);
     issuer_pins_free(&settings->pins);
     buf_free(&settings->application);
+    delivery_plan_free(&settings->deliveries);
     free(settings->program);
     free(settings->environment);
     *settings = (struct settings){0};

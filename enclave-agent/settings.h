@@ -7,7 +7,9 @@
 #define VOUCHSAFE_AGENT_SETTINGS_H
 
 #include "common/options.h"
+#include "delivery_plan.h"
 #include "measure.h"
+#include "memory_fs.h"
 #include "refresh.h"
 #include "session.h"
 
@@ -52,6 +54,9 @@ struct settings {
     /* Of `run` alone (settings_run.c). */
     const char **program;     /* at least its name, and NULL after its arguments */
     const char **environment; /* NAME=VALUE, and NULL after the last */
+    struct delivery_plan deliveries;
+    size_t memory_fs_count;
+    struct memory_fs memory_fs[MEMORY_FS_MAX];
     struct refresh_plan refresh;
     int refresh_signal; /* 0: none */
     uint32_t parent_cid;

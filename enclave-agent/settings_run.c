@@ -114,16 +114,62 @@ static enum err load_parent(const char *text, struct settings *s, struct fault *
     return ERR_OK;
 }
 
+/* What goes into the environment leaves by many doors; nobody opens them by mistake. */
+static enum err check_env(const struct cli_args *args, const struct settings *s,
+                          struct fault *fault)
+{
+    const char *allowed = settings_value(args, &s->file, "allow-env");
+    if (allowed != NULL && strcmp(allowed, "yes") != 0)
+        FAIL(fault, ERR_USAGE, "allow-env takes yes, not \"%.60s\"", allowed);
+    for (size_t i = 0; i < s->deliveries.count; i++) {
+        const struct delivery *delivery = &s->deliveries.item[i];
+        if (delivery->kind == DELIVERY_ENV && allowed == NULL)
+            FAIL(fault, ERR_USAGE,
+                 "deliver %.90s=env:%.60s: others can see the environment of a program; "
+                 "--allow-env yes permits it",
+                 delivery->secret, delivery->place);
+    }
+    return ERR_OK;
+}
+
+static enum err load_deliveries(const struct cli_args *args, struct settings *s,
+                                struct fault *fault)
+{
+    size_t next = 0;
+    const char *value = NULL;
+    while ((value = settings_next(args, &s->file, "deliver", &next)) != NULL)
+        TRY(delivery_plan_add(&s->deliveries, &s->wanted, value, fault));
+    TRY(delivery_plan_finish(&s->deliveries, &s->wanted, s->dir, fault));
+    TRY(check_env(args, s, fault));
+    next = 0;
+    while ((value = settings_next(args, &s->file, "tmpfs", &next)) != NULL) {
+        if (s->memory_fs_count == MEMORY_FS_MAX)
+            FAIL(fault, ERR_USAGE, "more than %d tmpfs", MEMORY_FS_MAX);
+        TRY(memory_fs_parse(value, &s->memory_fs[s->memory_fs_count++], fault));
+    }
+    return ERR_OK;
+}
+
+static enum err check_refresh(const struct settings *s, struct fault *fault)
+{
+    for (size_t i = 0; s->refresh.on && i < s->deliveries.count; i++) {
+        const struct delivery *delivery = &s->deliveries.item[i];
+        if (!delivery_is_file(delivery))
+            FAIL(fault, ERR_USAGE,
+                 "refresh replaces files, and %.80s goes to %s, which a running program keeps: add "
+                 "--dir DIR, or --deliver %.80s=file:PATH",
+                 delivery->secret, delivery_kind_name(delivery->kind), delivery->secret);
+    }
+    return ERR_OK;
+}
+
 enum err settings_load_run(const struct cli_args *args, struct settings *out, struct fault *fault)
 {
     TRY(load_program(args, out, fault));
     TRY(load_environment(args, out, fault));
+    TRY(load_deliveries(args, out, fault));
     TRY(load_refresh(args, out, fault));
     TRY(load_refresh_signal(settings_value(args, &out->file, "refresh-signal"), out, fault));
     TRY(load_parent(settings_value(args, &out->file, "parent-cid"), out, fault));
-    if (out->refresh.on && out->dir == NULL)
-        FAIL(fault, ERR_USAGE,
-             "refresh replaces files, and memory that a program holds cannot be replaced: add "
-             "--dir DIR");
-    return ERR_OK;
+    return check_refresh(out, fault);
 }

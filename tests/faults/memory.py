@@ -160,8 +160,24 @@ class Agent(Scans):
         calls, _ = control.disarm()
         self.held = 0
         self.assertTrue(self.stop_at(control, SYSTEM, calls, words, value, False))
-        self.assertIn("execv ", control.last)
+        self.assertIn("execve ", control.last)
         self.assertEqual(self.held, 0)
+
+    def test_variable(self):
+        """For the environment it waits for exec in locked memory, and nowhere else."""
+        control = Injector(self.store.path("control"))
+        value = os.urandom(2048).hex().encode()
+        self.put("random/0", value)
+        words = ("run", "--secret", "random/0", "--deliver", "random/0=env:TOKEN", "--allow-env",
+                 "yes", "--", "/bin/sh", "-c", 'printf %s "$TOKEN"')
+        control.arm(SYSTEM)
+        process = self.start(control, *words)
+        self.assertEqual(process.communicate(timeout=TIMEOUT_S)[0], value)
+        calls, _ = control.disarm()
+        self.held = 0
+        self.assertTrue(self.stop_at(control, SYSTEM, calls, words, value, True))
+        self.assertIn("execve ", control.last)
+        self.assertGreater(self.held, 0)
 
     def test_search_proves_itself(self):
         """The program that was started may keep it, and this one does."""
@@ -188,6 +204,8 @@ class Supervisor(Scans):
         self.put("random/0", values[0])
         folder = self.store.path("secrets")
         file = os.path.join(folder, "random/0")
+        os.makedirs(os.path.dirname(file))
+        source = self.store.write("template", "<{{secret random/0}}>")
         told = "import os, signal\n" \
                "signal.signal(signal.SIGHUP, lambda *_: print('told', flush=True))\n" \
                "print('told', flush=True)\n" \
@@ -195,7 +213,9 @@ class Supervisor(Scans):
         process = subprocess.Popen(
             [*AGENT, "run", "--verifier", f"http://{self.store.ready['listen']}", "--issuer",
              self.issuer, "--nsm", self.module, "--root", self.root, "--secret", "random/0",
-             "--dir", folder, "--refresh", "hup", "--", sys.executable, "-c", told],
+             "--deliver", f"random/0=file:{file}", "--deliver",
+             f"random/0=template:{source}:{folder}/conf", "--refresh", "hup", "--", sys.executable,
+             "-c", told],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=clean_environment())
         try:
             for number, value in enumerate(values):
@@ -205,6 +225,8 @@ class Supervisor(Scans):
                 self.assertEqual(process.stdout.readline(), b"told\n")
                 with open(file, "rb") as content:
                     self.assertEqual(content.read(), value)
+                with open(os.path.join(folder, "conf"), "rb") as content:
+                    self.assertEqual(content.read(), b"<" + value + b">")
                 self.nowhere(process.pid, values, f"the supervisor after release {number + 1}")
         finally:
             process.terminate()

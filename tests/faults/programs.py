@@ -316,6 +316,25 @@ class AgentUnderFailure(WithEnclave):
                           "exec cat $WEB_MESSAGES_FILE"), RUN_CODES, check,
                   ((FILE, 30, 3), (SYSTEM, 10, 2), (ALLOC, 15, 1), (NET, 6, 2)))
 
+    def test_run_delivered(self):
+        """A file and a template: both are there, or neither."""
+        folder = self.store.path("delivered")
+        os.mkdir(folder)
+        places = [os.path.join(folder, name) for name in ("key", "conf")]
+        source = self.store.write("template", f"<{{{{secret {SECRET}}}}}>")
+
+        def check(run, what):
+            self.assertEqual(run.stdout, VALUE + b"<" + VALUE + b">" if run.returncode == 0 else b"",
+                             what)
+            self.assertEqual(len(os.listdir(folder)), 2 if run.returncode == 0 else 0, what)
+            for name in os.listdir(folder):
+                os.unlink(os.path.join(folder, name))
+
+        self.each("run", ("--secret", SECRET, "--deliver", f"{SECRET}=file:{places[0]}", "--deliver",
+                          f"{SECRET}=template:{source}:{places[1]},mode=0440", "--", "/bin/sh", "-c",
+                          f"exec cat {' '.join(places)}"), RUN_CODES, check,
+                  ((FILE, 15, 2), (SYSTEM, 6, 1), (ALLOC, 8, 1)))
+
     def test_run_supervised(self):
         """The same beside a supervisor; what it cannot know of its program, it ends."""
         folder = self.store.path("supervised")

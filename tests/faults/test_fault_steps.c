@@ -2,6 +2,7 @@
  * the protocol's JSON, the keyring, the enclave's check of an answer, the delivery, and a signed
  * registration file. */
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sweep.h"
@@ -10,6 +11,7 @@
 #include "common/registration.h"
 #include "common/sshsig.h"
 #include "enclave-agent/deliver.h"
+#include "enclave-agent/template.h"
 #include "tests/lib/mkdoc.h"
 #include "tests/unit/answer_world.h"
 #include "verifier/attest/attest.h"
@@ -306,6 +308,46 @@ static void remove_file(void)
     unlink(path);
 }
 
+/* A template of that secret, with an owner where this process may give files away. */
+static enum err into_template(void)
+{
+    CLEANUP(template_free) struct template_file t = {0};
+    CLEANUP(secret_freep) struct secret *rendered = NULL;
+    CLEANUP(answer_opened_free) struct answer_opened one = {.count = 1, .item = {{.name = "a"}}};
+    const struct deliver_access access_own = {.mode = 0400, .uid = geteuid(), .gid = DELIVER_OWN};
+    char path[64];
+    snprintf(path, sizeof path, "%s/conf", folder);
+    TRY(secret_new(MARKER_LEN, &one.item[0].value));
+    memcpy(secret_ptr(one.item[0].value), secret_view(plaintext).ptr, MARKER_LEN);
+    TRY(template_parse(bytes_of_text("{{secret a}}"), &t, NULL));
+    TRY(template_render(&t, &one, &rendered, NULL));
+    return deliver_path(path, rendered, &access_own, NULL);
+}
+
+static void in_template(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/conf", folder);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    expect_content(fd);
+    close(fd);
+}
+
+/* Nothing, not even beside the target: then the folder could not be removed and made again. */
+static void not_in_template(void)
+{
+    ck_assert_msg(rmdir(folder) == 0 && mkdir(folder, 0700) == 0, "something is left in %s: %s",
+                  folder, inject->last);
+}
+
+static void remove_template(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/conf", folder);
+    unlink(path);
+}
+
 START_TEST(deliveries)
 {
     sweep_begin();
@@ -319,6 +361,9 @@ START_TEST(deliveries)
     char path[64];
     snprintf(path, sizeof path, "%s/db", folder);
     rmdir(path);
+    sweep_run(&(const struct sweep){"template", INJECT_FILE | INJECT_OPENSSL | INJECT_ALLOC,
+                                    into_template, in_template, not_in_template, remove_template,
+                                    &value, 0});
     ck_assert_int_eq(rmdir(folder), 0);
     secret_freep(&plaintext);
 }

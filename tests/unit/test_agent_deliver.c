@@ -91,27 +91,6 @@ START_TEST(valid_variables)
 }
 END_TEST
 
-static enum err check_two(const char *a, const char *b, bool as_files)
-{
-    struct wanted_list wanted = {0};
-    ck_ok(wanted_add(&wanted, bytes_of_text(a), 0, 0, NULL));
-    ck_ok(wanted_add(&wanted, bytes_of_text(b), 0, 0, NULL));
-    return deliver_check_names(&wanted, as_files, &fault);
-}
-
-START_TEST(wrong_names)
-{
-    ck_err(check_two("db-main", "db/main", false), ERR_USAGE);
-    ck_assert_str_eq(fault.detail, "db-main and db/main give one variable, DB_MAIN_FILE");
-    ck_err(check_two("db/main", "db", true), ERR_USAGE);
-    ck_assert_str_eq(fault.detail,
-                     "db/main and db cannot both be files: one is the other's folder");
-    ck_err(check_two("db", "db/main", true), ERR_USAGE);
-    ck_ok(check_two("db", "db/main", false));
-    ck_ok(check_two("db", "dbs/main", true));
-}
-END_TEST
-
 START_TEST(valid_memfd)
 {
     CLEANUP(secret_freep) struct secret *secret = secret_of("open sesame");
@@ -226,25 +205,64 @@ START_TEST(wrong_places)
 }
 END_TEST
 
+static const struct deliver_access access_own = {
+    .mode = 0600, .uid = DELIVER_OWN, .gid = DELIVER_OWN};
+
 START_TEST(valid_path)
 {
     make_dir();
     CLEANUP(secret_freep) struct secret *one = secret_of("one");
     CLEANUP(secret_freep) struct secret *two = secret_of("two");
-    ck_ok(deliver_path(inside("out"), one, 0600, &fault));
+    ck_ok(deliver_path(inside("out"), one, &access_own, &fault));
     ck_mode(inside("out"), 0600);
     ck_content(inside("out"), "one");
-    ck_ok(deliver_path(inside("out"), two, 0600, &fault));
+    ck_ok(deliver_path(inside("out"), two, &access_own, &fault));
     ck_content(inside("out"), "two");
     ck_assert_int_eq(chdir(dir), 0);
-    ck_ok(deliver_path("bare", two, 0600, &fault));
+    ck_ok(deliver_path("bare", two, &access_own, &fault));
     ck_content(inside("bare"), "two");
     /* Stands for /dev/stdout and the like, which a broken check would replace. */
     ck_assert_int_eq(mkfifo(inside("pipe"), 0600), 0);
-    ck_err(deliver_path(inside("pipe"), one, 0600, &fault), ERR_DELIVER);
-    ck_err(deliver_path(inside(""), one, 0600, &fault), ERR_DELIVER);
-    ck_err(deliver_path(inside("no/such"), one, 0600, &fault), ERR_DELIVER);
+    ck_err(deliver_path(inside("pipe"), one, &access_own, &fault), ERR_DELIVER);
+    ck_err(deliver_path(inside(""), one, &access_own, &fault), ERR_DELIVER);
+    ck_err(deliver_path(inside("no/such"), one, &access_own, &fault), ERR_DELIVER);
     ck_assert_uint_eq(entries(dir), 3);
+    remove_dir();
+}
+END_TEST
+
+START_TEST(valid_access)
+{
+    make_dir();
+    CLEANUP(secret_freep) struct secret *one = secret_of("one");
+    struct stat st;
+    const struct deliver_access group = {.mode = 0440, .uid = DELIVER_OWN, .gid = DELIVER_OWN};
+    umask(077);
+    ck_ok(deliver_path(inside("group"), one, &group, &fault));
+    ck_mode(inside("group"), 0440); /* as asked, whatever the umask */
+    const struct deliver_access other = {.mode = 0400, .uid = 12345, .gid = 54321};
+    if (geteuid() == 0) {
+        ck_ok(deliver_path(inside("other"), one, &other, &fault));
+        ck_mode(inside("other"), 0400);
+        ck_assert_int_eq(stat(inside("other"), &st), 0);
+        ck_assert_uint_eq(st.st_uid, 12345);
+        ck_assert_uint_eq(st.st_gid, 54321);
+        const struct deliver_access user = {.mode = 0400, .uid = 12345, .gid = DELIVER_OWN};
+        ck_ok(deliver_path(inside("other"), one, &user, &fault));
+        ck_assert_int_eq(stat(inside("other"), &st), 0);
+        ck_assert_uint_eq(st.st_gid, getegid());
+        ck_assert_int_eq(chown(dir, 12345, 12345), 0);
+        ck_assert_int_eq(seteuid(12345), 0);
+    }
+    const struct deliver_access root = {.mode = 0400, .uid = 0, .gid = 0};
+    ck_err(deliver_path(inside("root"), one, &root, &fault), ERR_DELIVER);
+    ck_assert_msg(strstr(fault.detail, "cannot be given to its owner: Operation not permitted; "
+                                       "the agent must be root for that") != NULL,
+                  "%s", fault.detail);
+    ck_assert_int_ne(access(inside("root"), F_OK), 0);
+    if (getuid() == 0)
+        ck_assert_int_eq(seteuid(0), 0);
+    ck_assert_uint_eq(entries(dir), getuid() == 0 ? 2 : 1);
     remove_dir();
 }
 END_TEST
@@ -269,25 +287,25 @@ START_TEST(valid_holds)
     CLEANUP(secret_freep) struct secret *longer = secret_of("one more");
     CLEANUP(secret_freep) struct secret *none = secret_of("");
     make_dir();
-    ck_assert(!deliver_holds(dir, "a/b", one));
+    ck_assert(!deliver_holds(inside("a/b"), one));
     ck_ok(deliver_file(dir, "a/b", one, &fault));
-    ck_assert(deliver_holds(dir, "a/b", one));
-    ck_assert(!deliver_holds(dir, "a/b", two));
-    ck_assert(!deliver_holds(dir, "a/b", longer));
-    ck_assert(!deliver_holds(dir, "a/b", none));
+    ck_assert(deliver_holds(inside("a/b"), one));
+    ck_assert(!deliver_holds(inside("a/b"), two));
+    ck_assert(!deliver_holds(inside("a/b"), longer));
+    ck_assert(!deliver_holds(inside("a/b"), none));
     ck_ok(deliver_file(dir, "a/c", longer, &fault));
-    ck_assert(!deliver_holds(dir, "a/c", one)); /* begins with it */
+    ck_assert(!deliver_holds(inside("a/c"), one)); /* begins with it */
     ck_ok(deliver_file(dir, "none", none, &fault));
-    ck_assert(deliver_holds(dir, "none", none));
-    ck_assert(!deliver_holds(dir, "a", one)); /* a folder */
+    ck_assert(deliver_holds(inside("none"), none));
+    ck_assert(!deliver_holds(inside("a"), one)); /* a folder */
     ck_assert_int_eq(symlink("b", inside("a/link")), 0);
-    ck_assert(!deliver_holds(dir, "a/link", one)); /* somebody else's */
+    ck_assert(!deliver_holds(inside("a/link"), one)); /* somebody else's */
     ck_assert_int_eq(mkfifo(inside("pipe"), 0600), 0);
-    ck_assert(!deliver_holds(dir, "pipe", one)); /* nobody writes to it: no waiting */
+    ck_assert(!deliver_holds(inside("pipe"), one)); /* nobody writes to it: no waiting */
     remove_dir();
 }
 END_TEST
 
-UNIT_MAIN("agent_deliver", valid_variables, wrong_names, valid_memfd, wrong_memfd_writes,
-          valid_inheritance, valid_memfd_moved_up, no_descriptors, valid_files, wrong_places,
-          valid_path, wrong_write, valid_holds)
+UNIT_MAIN("agent_deliver", valid_variables, valid_memfd, wrong_memfd_writes, valid_inheritance,
+          valid_memfd_moved_up, no_descriptors, valid_files, wrong_places, valid_path, valid_access,
+          wrong_write, valid_holds)
