@@ -1,31 +1,11 @@
 #include "cbor_reader.h"
 
-#include <assert.h>
-#include <cbor.h>
 #include <inttypes.h>
 
+#include "cbor_head.h"
 #include "codec.h"
 
-/* libcbor hands counts over as size_t: a narrower one would cut them. */
-static_assert(sizeof(size_t) == sizeof(uint64_t), "64-bit only");
-
-#define HEAD_LEN_MAX   9  /* the initial byte and an argument of 64 bits */
-#define AI_ONE_BYTE    24 /* additional information: the argument is one byte */
-#define AI_EIGHT_BYTES 27 /* the last that announces an argument; 28..30 are reserved */
-#define AI_INDEFINITE  31 /* indefinite length, or the break */
-#define SIMPLE_MIN     32 /* RFC 8949 section 3.3: the least that takes two bytes */
-
-/* Major types, RFC 8949 section 3.1. */
-enum {
-    MAJOR_UINT,
-    MAJOR_NINT,
-    MAJOR_BYTES,
-    MAJOR_TEXT,
-    MAJOR_ARRAY,
-    MAJOR_MAP,
-    MAJOR_TAG,
-    MAJOR_SIMPLE, /* and floats, and the break */
-};
+#define SIMPLE_MIN 32 /* RFC 8949 section 3.3: the least that takes two bytes */
 
 /* What is not a strict item, and yet allowed at this one place. */
 enum allowance { ALLOW_NOTHING, ALLOW_INDEFINITE_MAP, ALLOW_BREAK };
@@ -38,124 +18,11 @@ struct head {
     unsigned info; /* additional information */
 };
 
-/* What libcbor calls back with. */
+/* An item whose head was read. */
 struct decoded {
-    bool done;
     enum cbor_kind kind;
     uint64_t value;
     struct bytes string;
-};
-
-static void take_value(void *ctx, enum cbor_kind kind, uint64_t value)
-{
-    *(struct decoded *)ctx = (struct decoded){.done = true, .kind = kind, .value = value};
-}
-
-static void take_string(void *ctx, enum cbor_kind kind, const uint8_t *ptr, size_t len)
-{
-    *(struct decoded *)ctx =
-        (struct decoded){.done = true, .kind = kind, .value = len, .string = bytes_of(ptr, len)};
-}
-
-static void on_uint8(void *ctx, uint8_t value)
-{
-    take_value(ctx, CBOR_KIND_UINT, value);
-}
-
-static void on_uint16(void *ctx, uint16_t value)
-{
-    take_value(ctx, CBOR_KIND_UINT, value);
-}
-
-static void on_uint32(void *ctx, uint32_t value)
-{
-    take_value(ctx, CBOR_KIND_UINT, value);
-}
-
-static void on_uint64(void *ctx, uint64_t value)
-{
-    take_value(ctx, CBOR_KIND_UINT, value);
-}
-
-static void on_negint8(void *ctx, uint8_t value)
-{
-    take_value(ctx, CBOR_KIND_NINT, value);
-}
-
-static void on_negint16(void *ctx, uint16_t value)
-{
-    take_value(ctx, CBOR_KIND_NINT, value);
-}
-
-static void on_negint32(void *ctx, uint32_t value)
-{
-    take_value(ctx, CBOR_KIND_NINT, value);
-}
-
-static void on_negint64(void *ctx, uint64_t value)
-{
-    take_value(ctx, CBOR_KIND_NINT, value);
-}
-
-static void on_bytes(void *ctx, cbor_data ptr, size_t len)
-{
-    take_string(ctx, CBOR_KIND_BYTES, ptr, len);
-}
-
-static void on_text(void *ctx, cbor_data ptr, size_t len)
-{
-    take_string(ctx, CBOR_KIND_TEXT, ptr, len);
-}
-
-static void on_array(void *ctx, size_t count)
-{
-    take_value(ctx, CBOR_KIND_ARRAY, count);
-}
-
-static void on_map(void *ctx, size_t count)
-{
-    take_value(ctx, CBOR_KIND_MAP, count);
-}
-
-static void on_float(void *ctx, float value)
-{
-    (void)value; /* nothing that we read holds one */
-    take_value(ctx, CBOR_KIND_FLOAT, 0);
-}
-
-static void on_double(void *ctx, double value)
-{
-    (void)value;
-    take_value(ctx, CBOR_KIND_FLOAT, 0);
-}
-
-/* libcbor's own callbacks, which do nothing, stand where decode_head never hands such a
- * head over: `done` would stay false. */
-static const struct cbor_callbacks callbacks = {
-    .uint8 = on_uint8,
-    .uint16 = on_uint16,
-    .uint32 = on_uint32,
-    .uint64 = on_uint64,
-    .negint8 = on_negint8,
-    .negint16 = on_negint16,
-    .negint32 = on_negint32,
-    .negint64 = on_negint64,
-    .byte_string_start = cbor_null_byte_string_start_callback,
-    .byte_string = on_bytes,
-    .string = on_text,
-    .string_start = cbor_null_string_start_callback,
-    .indef_array_start = cbor_null_indef_array_start_callback,
-    .array_start = on_array,
-    .indef_map_start = cbor_null_indef_map_start_callback,
-    .map_start = on_map,
-    .tag = cbor_null_tag_callback,
-    .float2 = on_float,
-    .float4 = on_float,
-    .float8 = on_double,
-    .undefined = cbor_null_undefined_callback,
-    .null = cbor_null_null_callback,
-    .boolean = cbor_null_boolean_callback,
-    .indef_break = cbor_null_indef_break_callback,
 };
 
 struct fault *cbor_reader_fault(const struct cbor_reader *r, size_t offset)
@@ -196,11 +63,11 @@ static enum err split_head(const struct cbor_reader *r, struct head *out)
              "the input ends where an item is expected");
     const uint8_t initial = r->in.ptr[r->pos];
     struct head head = {.offset = r->pos, .len = 1, .major = initial >> 5, .info = initial & 0x1f};
-    if (head.info > AI_EIGHT_BYTES && head.info < AI_INDEFINITE) /* CBOR-2 */
+    if (head.info > CBOR_AI_EIGHT_BYTES && head.info < CBOR_AI_INDEFINITE) /* CBOR-2 */
         FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_MALFORMED, "0x%02x is a reserved initial byte",
              initial);
-    if (head.info >= AI_ONE_BYTE && head.info <= AI_EIGHT_BYTES)
-        head.len += (size_t)1 << (head.info - AI_ONE_BYTE);
+    if (head.info >= CBOR_AI_ONE_BYTE && head.info <= CBOR_AI_EIGHT_BYTES)
+        head.len += (size_t)1 << (head.info - CBOR_AI_ONE_BYTE);
     if (head.len > r->in.len - r->pos) /* CBOR-3 */
         FAIL(cbor_reader_fault(r, r->pos), ERR_CBOR_MALFORMED,
              "the input ends inside an item's head");
@@ -213,20 +80,20 @@ static enum err read_indefinite(const struct cbor_reader *r, const struct head *
                                 enum allowance allow, struct cbor_item *out)
 {
     switch (head->major) {
-    case MAJOR_BYTES:
-    case MAJOR_TEXT: /* CBOR-4 */
+    case CBOR_MAJOR_BYTES:
+    case CBOR_MAJOR_TEXT: /* CBOR-4 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
              "a string of indefinite length");
-    case MAJOR_ARRAY: /* CBOR-4 */
+    case CBOR_MAJOR_ARRAY: /* CBOR-4 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
              "an array of indefinite length");
-    case MAJOR_MAP:
+    case CBOR_MAJOR_MAP:
         if (allow != ALLOW_INDEFINITE_MAP) /* CBOR-4 */
             FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
                  "a map of indefinite length");
         *out = (struct cbor_item){.kind = CBOR_KIND_MAP, .indefinite = true};
         return ERR_OK;
-    case MAJOR_SIMPLE:
+    case CBOR_MAJOR_SIMPLE:
         if (allow != ALLOW_BREAK) /* CBOR-5 */
             FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
                  "a break where an item is expected");
@@ -238,34 +105,32 @@ static enum err read_indefinite(const struct cbor_reader *r, const struct head *
     }
 }
 
-/* libcbor 0.8 refuses tags 6..20 and 24 (of which 18 is COSE_Sign1's) and all simple
- * values but four: their heads go to it as the unsigned integer of the same argument. */
-static bool read_as_uint(const struct head *head)
+/* A simple value, which classify_simple is to look at. */
+static bool is_simple(const struct head *head)
 {
-    return head->major == MAJOR_TAG || (head->major == MAJOR_SIMPLE && head->info <= AI_ONE_BYTE);
+    return head->major == CBOR_MAJOR_SIMPLE && head->info <= CBOR_AI_ONE_BYTE;
 }
 
 static enum err decode_head(const struct cbor_reader *r, const struct head *head,
                             struct decoded *out)
 {
-    const struct bytes left = bytes_of(r->in.ptr + head->offset, r->in.len - head->offset);
-    struct decoded decoded = {0};
-    struct cbor_decoder_result result = {0};
-    if (read_as_uint(head)) {
-        uint8_t copy[HEAD_LEN_MAX];
-        memcpy(copy, left.ptr, head->len);
-        copy[0] &= 0x1f;
-        result = cbor_stream_decode(copy, head->len, &callbacks, &decoded);
-    } else {
-        result = cbor_stream_decode(left.ptr, left.len, &callbacks, &decoded);
-    }
-    if (result.status == CBOR_DECODER_NEDATA) /* CBOR-7 */
+    static const enum cbor_kind kinds[] = {
+        [CBOR_MAJOR_UINT] = CBOR_KIND_UINT,   [CBOR_MAJOR_NINT] = CBOR_KIND_NINT,
+        [CBOR_MAJOR_BYTES] = CBOR_KIND_BYTES, [CBOR_MAJOR_TEXT] = CBOR_KIND_TEXT,
+        [CBOR_MAJOR_ARRAY] = CBOR_KIND_ARRAY, [CBOR_MAJOR_MAP] = CBOR_KIND_MAP,
+        [CBOR_MAJOR_TAG] = CBOR_KIND_TAG,     [CBOR_MAJOR_SIMPLE] = CBOR_KIND_FLOAT,
+    };
+    const struct cbor_head split = {.len = head->len, .major = head->major, .info = head->info};
+    struct cbor_content content = {0};
+    const enum cbor_head_result result = cbor_head_read(
+        bytes_of(r->in.ptr + head->offset, r->in.len - head->offset), &split, &content);
+    if (result == CBOR_HEAD_SHORT) /* CBOR-7 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
              "the input ends inside a string");
-    if (result.status != CBOR_DECODER_FINISHED || !decoded.done ||
-        result.read != head->len + decoded.string.len) /* CBOR-8 */
+    if (result != CBOR_HEAD_READ) /* CBOR-8 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED, "not a CBOR item");
-    *out = decoded;
+    *out = (struct decoded){
+        .kind = kinds[head->major], .value = content.argument, .string = content.string};
     return ERR_OK;
 }
 
@@ -279,7 +144,7 @@ static enum err classify_simple(const struct cbor_reader *r, const struct head *
         [22] = CBOR_KIND_NULL,
         [23] = CBOR_KIND_UNDEFINED,
     };
-    if (head->info == AI_ONE_BYTE && decoded->value < SIMPLE_MIN) /* CBOR-9 */
+    if (head->info == CBOR_AI_ONE_BYTE && decoded->value < SIMPLE_MIN) /* CBOR-9 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_MALFORMED,
              "simple value %" PRIu64 " in two bytes", decoded->value);
     const bool is_named = decoded->value >= 20 && decoded->value < ARRAY_LEN(named);
@@ -308,14 +173,14 @@ static enum err check_count(const struct cbor_reader *r, const struct head *head
 static enum err check_shortest(const struct cbor_reader *r, const struct head *head,
                                const struct decoded *decoded)
 {
-    if (head->major == MAJOR_SIMPLE)
+    if (head->major == CBOR_MAJOR_SIMPLE)
         return ERR_OK;
     const uint64_t value = decoded->value;
-    const size_t shortest = value < AI_ONE_BYTE   ? 1
-                            : value <= UINT8_MAX  ? 2
-                            : value <= UINT16_MAX ? 3
-                            : value <= UINT32_MAX ? 5
-                                                  : HEAD_LEN_MAX;
+    const size_t shortest = value < CBOR_AI_ONE_BYTE ? 1
+                            : value <= UINT8_MAX     ? 2
+                            : value <= UINT16_MAX    ? 3
+                            : value <= UINT32_MAX    ? 5
+                                                     : CBOR_HEAD_LEN_MAX;
     if (head->len != shortest) /* CBOR-11 */
         FAIL(cbor_reader_fault(r, head->offset), ERR_CBOR_NOT_STRICT,
              "%" PRIu64 " written in %zu bytes instead of %zu", value, head->len, shortest);
@@ -329,14 +194,12 @@ static enum err read_item(const struct cbor_reader *r, enum allowance allow, str
     struct head head = {0};
     TRY(split_head(r, &head));
     struct cbor_item item = {0};
-    if (head.info == AI_INDEFINITE) {
+    if (head.info == CBOR_AI_INDEFINITE) {
         TRY(read_indefinite(r, &head, allow, &item));
     } else {
         struct decoded decoded = {0};
         TRY(decode_head(r, &head, &decoded));
-        if (head.major == MAJOR_TAG)
-            decoded.kind = CBOR_KIND_TAG;
-        else if (read_as_uint(&head))
+        if (is_simple(&head))
             TRY(classify_simple(r, &head, &decoded));
         TRY(check_count(r, &head, &decoded));
         TRY(check_shortest(r, &head, &decoded));

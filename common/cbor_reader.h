@@ -1,4 +1,4 @@
-/* A strict pull reader for CBOR (RFC 8949) over libcbor's streaming decoder.
+/* A strict pull reader for CBOR (RFC 8949) over cbor_head.h, and so libcbor's streaming decoder.
  *
  * No tree, no allocation: strings are views into the input, counts are checked
  * against the bytes that are left before anything is done with them.  Strict means:

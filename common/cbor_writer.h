@@ -1,4 +1,4 @@
-/* A writer of deterministic CBOR (RFC 8949 section 4.2.1) over libcbor's encoders.
+/* A writer of deterministic CBOR (RFC 8949 section 4.2.1) over cbor_head.h, libcbor's encoders.
  *
  * Shortest forms come by themselves; the order of map keys is the caller's: integer
  * keys ascending, text keys by length and then by bytes.  Errors stick: write

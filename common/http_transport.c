@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -15,6 +14,7 @@
 #include <linux/vm_sockets.h>
 
 #include "fd_cleanup.h"
+#include "http_lookup.h"
 
 static enum err now_ms(int64_t *out)
 {
@@ -170,38 +170,20 @@ static enum err connect_vsock(const struct http_target *target, int64_t deadline
                            fault);
 }
 
-CLEANUP_PTR(struct addrinfo, freeaddrinfo, freeaddrinfop)
-
-static enum err lookup(const struct http_target *target, struct addrinfo **out, struct fault *fault)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
-    hints.ai_flags |= AI_NUMERICSERV;
-    int rc = getaddrinfo(target->host, target->port, &hints, out);
-    if (rc == EAI_NONAME) {
-        hints.ai_flags = AI_NUMERICSERV;
-        rc = getaddrinfo(target->host, target->port, &hints, out);
-    }
-    if (rc != 0)
-        FAIL(fault, ERR_UNREACHABLE, "the name %s is not known: %s", target->host,
-             rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
-    return ERR_OK;
-}
-
 static enum err connect_tcp(const struct http_target *target, int64_t deadline_ms, int *out,
                             struct fault *fault)
 {
-    CLEANUP(freeaddrinfop) struct addrinfo *list = NULL;
-    TRY(lookup(target, &list, fault));
-    int64_t left = 0;
-    for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
-        left++;
+    struct http_addresses list;
+    TRY(http_lookup(target->host, target->port, &list, fault));
     enum err err = ERR_UNREACHABLE;
     int fd = -1;
-    for (const struct addrinfo *ai = list; ai != NULL && fd < 0; ai = ai->ai_next, left--) {
+    for (size_t i = 0; i < list.count && fd < 0; i++) {
+        const int64_t left = (int64_t)(list.count - i);
         int64_t left_ms = 0;
         TRY(time_left(deadline_ms, &left_ms, fault));
         const int64_t share_ms = deadline_ms - left_ms + (left_ms + left - 1) / left;
-        err = connect_address(ai->ai_addr, ai->ai_addrlen, share_ms, &fd, fault);
+        err = connect_address((const struct sockaddr *)&list.item[i].address, list.item[i].len,
+                              share_ms, &fd, fault);
     }
     if (fd < 0)
         return err;

@@ -7,7 +7,10 @@
  * that: so it is asked after a call that failed; jansson is asked after each.
  *
  * A program that gave either functions of its own keeps them, and what follows is not known.
- * A shared object with this in it must never be unloaded (-z nodelete). */
+ *
+ * Of others' programs nothing is taken over: libvouchsafe-agent links out_of_memory_unseen.c,
+ * which never knows.  There a refusal of memory may be told as an answer that is not authentic;
+ * it is never the other way round. */
 #ifndef VOUCHSAFE_OUT_OF_MEMORY_H
 #define VOUCHSAFE_OUT_OF_MEMORY_H
 
