@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/codec.h"
+#include "common/http_lookup.h"
 #include "common/nearest.h"
 #include "common/openssl_cleanup.h"
 
@@ -319,7 +320,9 @@ static enum err load_verifier(const char *url, const char *tls_name, struct sett
         FAIL(fault, ERR_USAGE, "verifier \"%.100s\": %s", url, inner.detail);
     if (tls_name != NULL && http_target_expect(&s->plan.verifier, tls_name, &inner) != ERR_OK)
         FAIL(fault, ERR_USAGE, "tls-name \"%.100s\": %s", tls_name, inner.detail);
-    return ERR_OK;
+    if (s->plan.verifier.kind == HTTP_TARGET_UNIX || s->plan.verifier.kind == HTTP_TARGET_VSOCK)
+        return ERR_OK;
+    return http_lookup_check(s->plan.verifier.host, fault_at(fault, FAULT_NO_OFFSET, "verifier"));
 }
 
 static enum err load_measure(const struct cli_args *args, struct settings *s, struct fault *fault)
