@@ -27,8 +27,7 @@ enum err http_lookup_check(const char *host, struct fault *fault)
     if (!parse(host, 0, &scratch))
         FAIL(fault, ERR_USAGE,
              "this static agent resolves no names: give vsock://CID:PORT, unix:/PATH or an IP "
-             "address, and let the relay on the parent find %.60s",
-             host);
+             "address, and let the relay on the parent find the name");
     return ERR_OK;
 }
 

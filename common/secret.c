@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -29,9 +30,8 @@ enum err secret_forbid_dumps(struct fault *fault)
     return ERR_OK;
 }
 
-enum err secret_init(size_t arena_size, struct fault *fault)
+static enum err lock_arena(size_t arena_size, struct fault *fault)
 {
-    TRY(secret_forbid_dumps(fault));
     /* 1: ready and locked; 2: ready, but mlock or the guard pages failed. */
     if (CRYPTO_secure_malloc_init(arena_size, 32) != 1)
         FAIL(fault, ERR_NO_MEMORY,
@@ -39,6 +39,25 @@ enum err secret_init(size_t arena_size, struct fault *fault)
              "(ulimit -l, LimitMEMLOCK=)",
              arena_size / 1024);
     return ERR_OK;
+}
+
+enum err secret_init(size_t arena_size, struct fault *fault)
+{
+    TRY(secret_forbid_dumps(fault));
+    return lock_arena(arena_size, fault);
+}
+
+enum err secret_share(size_t arena_size, struct fault *fault)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    if (pthread_mutex_lock(&mutex) != 0)
+        FAIL(fault, ERR_INTERNAL, "a mutex could not be locked");
+    const bool there = CRYPTO_secure_malloc_initialized() == 1;
+    const enum err err = there ? ERR_OK : lock_arena(arena_size, fault);
+    if (err != ERR_OK)
+        (void)CRYPTO_secure_malloc_done(); /* what is not locked is not there the next time */
+    (void)pthread_mutex_unlock(&mutex);
+    return err;
 }
 
 enum err secret_new(size_t len, struct secret **out)

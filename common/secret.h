@@ -20,6 +20,10 @@ MUST_CHECK enum err secret_forbid_dumps(struct fault *fault);
  * secrets must not go on. */
 MUST_CHECK enum err secret_init(size_t arena_size, struct fault *fault);
 
+/* The same for a library in a program that is not ours: leaves dumps to the program, and takes the
+ * locked memory that there is.  Safe from any thread.  ERR_NO_MEMORY. */
+MUST_CHECK enum err secret_share(size_t arena_size, struct fault *fault);
+
 /* A zeroed secret of `len` bytes; the caller owns it.  Length 0 is allowed. */
 MUST_CHECK enum err secret_new(size_t len, struct secret **out);
 /* `len` bytes of OpenSSL's private random generator. */

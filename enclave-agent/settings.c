@@ -316,13 +316,15 @@ static enum err load_verifier(const char *url, const char *tls_name, struct sett
     if (url == NULL)
         FAIL(fault, ERR_USAGE, "--verifier URL is needed");
     struct fault inner = FAULT_NONE;
-    if (http_target_parse(url, &s->plan.verifier, &inner) != ERR_OK)
+    struct http_target *target = &s->plan.verifier;
+    enum err err = http_target_parse(url, target, &inner);
+    if (err == ERR_OK && target->kind != HTTP_TARGET_UNIX && target->kind != HTTP_TARGET_VSOCK)
+        err = http_lookup_check(target->host, &inner);
+    if (err != ERR_OK)
         FAIL(fault, ERR_USAGE, "verifier \"%.100s\": %s", url, inner.detail);
     if (tls_name != NULL && http_target_expect(&s->plan.verifier, tls_name, &inner) != ERR_OK)
         FAIL(fault, ERR_USAGE, "tls-name \"%.100s\": %s", tls_name, inner.detail);
-    if (s->plan.verifier.kind == HTTP_TARGET_UNIX || s->plan.verifier.kind == HTTP_TARGET_VSOCK)
-        return ERR_OK;
-    return http_lookup_check(s->plan.verifier.host, fault_at(fault, FAULT_NO_OFFSET, "verifier"));
+    return ERR_OK;
 }
 
 static enum err load_measure(const struct cli_args *args, struct settings *s, struct fault *fault)
@@ -367,7 +369,7 @@ enum err settings_load(const struct cli_args *args, const char *only, struct set
     s->plan.trusted_root = s->root;
     s->plan.wanted = &s->wanted;
     s->plan.application = bytes_of_buf(&s->application);
-    return only == NULL ? settings_load_run(args, s, fault) : ERR_OK;
+    return args->options == settings_options_run ? settings_load_run(args, s, fault) : ERR_OK;
 }
 
 void settings_free(struct settings *settings)

@@ -303,7 +303,7 @@ class Ends(Agent):
             self.assertEqual(script.asked, [])
 
     def test_wrong_usage(self):
-        good = ["--verifier", "http://v", "--issuer", self.issuer, "--secret", "x"]
+        good = ["--verifier", "unix:/v", "--issuer", self.issuer, "--secret", "x"]
         for words, said in ((["--verifer", "x"], "did you mean --verifier?"), ([], "--secret NAME"), (good[:4], "--secret NAME"),
                             (good[4:], "--verifier URL is needed"),
                             ([*good[:2], *good[4:]], "--issuer FILE is needed"),

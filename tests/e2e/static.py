@@ -99,10 +99,9 @@ class Alone(WithEnclave):
                     "--out", "-", SECRET]
                 run = self.alone(command, "--verifier", url, *words)
                 self.assertEqual(run.returncode, status, run.stderr)
-                host = re.search("//([a-z.]+)", url)[1]
-                self.assertIn(f"this static agent resolves no names: give vsock://CID:PORT, "
-                              f"unix:/PATH or an IP address, and let the relay on the parent find "
-                              f"{host}", run.stderr.decode())
+                self.assertIn(f"verifier \"{url}\": this static agent resolves no names: give "
+                              "vsock://CID:PORT, unix:/PATH or an IP address, and let the relay on "
+                              "the parent find the name", run.stderr.decode())
 
     def test_addresses_are_taken(self):
         """Nobody listens at port 1: to find that out, both were understood."""
