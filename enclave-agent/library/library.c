@@ -21,11 +21,10 @@
 
 /* Those of the agent's settings that are about asking; the others of a file are passed over. */
 static const struct cli_option names[] = {
-    ROW("config"),           ROW("nsm"),         ROW("verifier"),
-    ROW("issuer"),           ROW("store"),       ROW_MORE("secret"),
-    ROW_MORE("min-version"), ROW("cacert"),      ROW("root"),
-    ROW("format"),           ROW("application"), ROW("timeout"),
-    ROW_MORE("extend"),      ROW("cmdline"),     {0},
+    ROW("config"),      ROW("nsm"),         ROW("verifier"),         ROW("issuer"),
+    ROW("store"),       ROW_MORE("secret"), ROW_MORE("min-version"), ROW("cacert"),
+    ROW("root"),        ROW("format"),      ROW("application"),      ROW("timeout"),
+    ROW_MORE("extend"), ROW("cmdline"),     ROW("tls-name"),         {0},
 };
 
 struct vouchsafe_agent {
