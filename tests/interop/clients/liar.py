@@ -442,6 +442,12 @@ def base64_over_lines(w):
     w.answer["enc"] = w.answer["enc"][:4] + "\n" + w.answer["enc"][4:]
 
 
+@lie("answer", "base64")
+def base64_with_unused_bits(w):
+    text = w.answer["enc"]  # 32 bytes: the last digit has two bits that say nothing
+    w.answer["enc"] = text[:-2] + chr(ord(text[-2]) + 1) + text[-1]
+
+
 @lie("answer", "receipt")
 def no_receipt(w):
     del w.answer["receipt"]

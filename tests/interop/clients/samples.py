@@ -3,7 +3,9 @@
 server gives them, and believe nothing else: not a single one of the lies of liar.py, which
 vouchsafe-agent is told too.
 """
+import ctypes
 import os
+import struct
 import subprocess
 import sys
 import unittest
@@ -180,6 +182,20 @@ class Lies(Samples):
                         self.assertRegex(said.strip(), told.says)
         self.assertEqual(self.files("go"), {})
         print(f"{len(liar.LIES)} lies, told to 3 clients")
+
+    def test_ioctl(self):
+        """/dev/nsm as section 3 has it, of the Python client: the kernel is a function here that reads
+        and writes at the addresses that it is given."""
+        def kernel(_, number, raw):
+            request, request_len, reply, reply_len = struct.unpack("=4Q", raw)
+            self.assertEqual((number, reply_len), (0xC0200A00, 12288))
+            answer = vouchsafe_client.nsm_exchange(
+                self.module, ctypes.string_at(request, request_len))
+            ctypes.memmove(reply, answer, len(answer))
+            raw[24:] = struct.pack("=Q", len(answer))
+        self.client.nsm_at = os.devnull
+        with mock.patch.object(vouchsafe_client.fcntl, "ioctl", kernel):
+            self.assertEqual(self.ask_python()[0], 0)
 
     def test_older_than_held(self):
         """One process, a second request: not below what it has held, even where no floor is set."""
