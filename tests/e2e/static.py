@@ -116,7 +116,7 @@ class Alone(WithEnclave):
         self.done("secret", "put", "large", stdin=bytes(2 * PIPE_LEN))
         self.done("grant", "add", "large", "--image", "web")
         ours, its = os.pipe()
-        with os.fdopen(ours, "rb") as pipe:
+        with os.fdopen(ours, "rb", buffering=0) as pipe:
             fcntl.fcntl(its, fcntl.F_SETPIPE_SZ, PIPE_LEN)
             with subprocess.Popen(self.words("fetch", "--out", "-", "large"), stdout=its,
                                   stderr=subprocess.DEVNULL, env=clean_environment()) as process:
