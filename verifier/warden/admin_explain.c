@@ -147,7 +147,6 @@ static enum err show_document(struct explaining *x, const struct verified_doc *d
 {
     const struct policy_facts *facts = &x->facts;
     json_t *object = json_object();
-    json_t *pcrs = json_object();
     TRY(admin_set(x->out, "document", object));
     TRY(admin_set(object, "digest", admin_hex(bytes_of(verified_doc_digest(doc), SHA384_LEN))));
     TRY(admin_set(object, "module_id", admin_string(facts->module_id)));
@@ -157,6 +156,7 @@ static enum err show_document(struct explaining *x, const struct verified_doc *d
     TRY(admin_set(object, "root_sha256", admin_hex(bytes_of(facts->root_sha256, SHA256_LEN))));
     if (facts->region.len > 0)
         TRY(admin_set(object, "region", admin_string(facts->region)));
+    json_t *pcrs = json_object();
     TRY(admin_set(object, "pcrs", pcrs));
     for (unsigned i = 0; i < ATTDOC_PCR_COUNT; i++) {
         char name[4];

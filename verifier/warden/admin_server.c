@@ -32,8 +32,8 @@ static enum err set_policy_status(const struct policy *policy, json_t *out)
 {
     struct delegation delegation;
     json_t *issuers = json_array();
-    json_t *counts = json_object();
     TRY(admin_set(out, "issuers", issuers));
+    json_t *counts = json_object();
     TRY(admin_set(out, "counts", counts));
     TRY(read_delegation(policy, &delegation));
     TRY(admin_set(out, "delegation_not_after", admin_time(delegation.not_after_ms)));

@@ -165,7 +165,6 @@ static enum err set_quota(const struct view *v, struct explained_secret *s, json
 static enum err show_secret(const struct view *v, const struct wanted *wanted,
                             struct explained_secret *s, json_t *secret)
 {
-    json_t *tried = json_array();
     TRY(admin_set(secret, "name", json_string(wanted->name)));
     if (s->version != 0)
         TRY(admin_set(secret, "version", json_integer(s->version)));
@@ -178,6 +177,7 @@ static enum err show_secret(const struct view *v, const struct wanted *wanted,
     if (s->nearest.measurement_id != 0)
         TRY(set_nearest(v, &s->nearest, secret));
     TRY(admin_set(secret, "candidates", json_integer((json_int_t)s->candidates)));
+    json_t *tried = json_array();
     TRY(admin_set(secret, "tried", tried));
     for (size_t i = 0; i < s->count; i++)
         TRY(add_tried(v, &s->candidate[i], tried));
@@ -202,10 +202,10 @@ enum err explain_show(struct admin_call *call, const struct policy *policy,
                       json_t *out)
 {
     const struct view view = {.call = call, .policy = policy, .inquiry = inquiry};
-    json_t *secrets = json_array();
     TRY(show_matches(&view, explanation, out));
     if (explanation->nearest.measurement_id != 0)
         TRY(set_nearest(&view, &explanation->nearest, out));
+    json_t *secrets = json_array();
     TRY(admin_set(out, "secrets", secrets));
     for (size_t i = 0; i < explanation->count; i++) {
         json_t *secret = json_object();
