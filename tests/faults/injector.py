@@ -20,6 +20,12 @@ FIELDS = ("classes", "at", "rate", "seed", "variant", "own", "stop", "calls", "f
 LAST_LEN = 256
 
 
+def sanitizers_second():
+    """For a process that loads the injector before all else: a sanitizer's own library is not the
+    first then, and would end the process for it, with status 1 and nothing of its own said."""
+    return {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+
 class Injector:
     """One control block in a file, for one process at a time."""
 
@@ -32,8 +38,7 @@ class Injector:
 
     def environment(self):
         """For the process that is to be steered."""
-        options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        return {"LD_PRELOAD": LIBRARY, "INJECT_FILE": self.path, "ASAN_OPTIONS": options}
+        return {"LD_PRELOAD": LIBRARY, "INJECT_FILE": self.path, **sanitizers_second()}
 
     def get(self, name):
         return struct.unpack_from("=Q", self.block, 8 * FIELDS.index(name))[0]

@@ -72,9 +72,10 @@ class RelayUnderFailure(WithRelay):
         self.assertTrue(self.exchange())
         time.sleep(0.1)
         calls, _ = self.injector.disarm()
-        lost = ended = failures = 0
+        lost = ended = failures = tried = 0
         for variant in range(3):
             for at in places(calls, 60, injector.SEED + variant):
+                tried += 1
                 self.injector.arm(ALL, at=at, variant=variant)
                 through = self.exchange()
                 time.sleep(0.02)
@@ -89,7 +90,8 @@ class RelayUnderFailure(WithRelay):
                     self.begin()
                 self.assertTrue(self.exchange(), what)
                 self.settled(files, what)
-        self.assertGreater(failures, 20)
+        # Not each: an exchange makes a few calls more or less each time.
+        self.assertGreater(failures, tried / 2)
         self.assertGreater(lost, 0)
         print(f"relay: seed {injector.SEED}: {calls} calls an exchange, {failures} failures, "
               f"{lost} exchanges lost, {ended} ends", flush=True)
@@ -103,7 +105,8 @@ class RelayUnderFailure(WithRelay):
                 [*RELAY, "--listen", f"unix:{path}", "--to", f"localhost:{server.port}"],
                 stderr=subprocess.PIPE,
                 env=clean_environment(LD_PRELOAD=injector.LIBRARY,
-                                      INJECT=f"classes={ALL} at={at} own=1 variant={at % 3}"))
+                                      INJECT=f"classes={ALL} at={at} own=1 variant={at % 3}",
+                                      **injector.sanitizers_second()))
             # The line itself may be what is lost.
             said = select.select([process.stderr], [], [], 1)[0] and process.stderr.readline()
             ready = not said or b" ev=relay.ready " in said
