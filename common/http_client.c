@@ -226,7 +226,9 @@ static enum err exchange(struct http_connection *connection, struct bytes out,
         }
         TRY(buf_reserve(in, READ_CHUNK));
         if (http_transport_read(t, in->ptr + in->len, READ_CHUNK, &got) == HTTP_IO_CLOSED)
-            FAIL(fault, ERR_UNREACHABLE, "the server ended the connection %s: %s",
+            FAIL(fault_at(fault, FAULT_NO_OFFSET, "%s",
+                          in->len == 0 ? HTTP_FIELD_NO_ANSWER : HTTP_FIELD_ANSWER),
+                 ERR_UNREACHABLE, "the server ended the connection %s: %s",
                  in->len == 0 ? "without an answer" : "in the middle of its answer",
                  t->error != 0 ? strerror(t->error) : "closed");
         in->len += got;

@@ -33,6 +33,11 @@ static inline bool http_target_is_tls(const struct http_target *target)
     return target->tls_name[0] != '\0';
 }
 
+/* Fields of faults: how far an exchange came that ended in ERR_UNREACHABLE. */
+#define HTTP_FIELD_TLS       "TLS"
+#define HTTP_FIELD_NO_ANSWER "request" /* it was sent, or some of it */
+#define HTTP_FIELD_ANSWER    "answer"  /* and this began */
+
 struct http_request {
     const char *method;  /* "GET", "POST" */
     const char *path;    /* "/v1/release", with its query */
@@ -48,7 +53,8 @@ struct http_request {
  *   ERR_USAGE           method, path or bearer with characters that do not belong
  *                       there, or no time
  *   ERR_FILE            `ca_file` cannot be read
- *   ERR_UNREACHABLE     cannot connect, certificate refused, closed too early
+ *   ERR_UNREACHABLE     cannot connect, certificate refused, closed too early; the fault's
+ *                       field tells them apart: the target, or one of HTTP_FIELD_...
  *   ERR_TIMEOUT         the deadline passed.  Only looking up a host name is not
  *                       under it: the resolver has its own; numeric addresses need
  *                       no resolver

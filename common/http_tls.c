@@ -121,6 +121,11 @@ static enum http_io not_done(struct http_transport *t, int rc, short *wants)
     }
 }
 
+static struct fault *tls_fault(struct fault *fault)
+{
+    return fault_at(fault, FAULT_NO_OFFSET, "%s", HTTP_FIELD_TLS);
+}
+
 static enum err shake_hands(struct http_transport *t, int64_t deadline_ms, struct fault *fault)
 {
     for (;;) {
@@ -136,10 +141,10 @@ static enum err shake_hands(struct http_transport *t, int64_t deadline_ms, struc
     const long verified = SSL_get_verify_result(t->tls->ssl);
     if (verified != X509_V_OK) {
         ERR_clear_error();
-        FAIL(fault, ERR_UNREACHABLE, "the server's certificate was refused: %s",
+        FAIL(tls_fault(fault), ERR_UNREACHABLE, "the server's certificate was refused: %s",
              X509_verify_cert_error_string(verified));
     }
-    FAIL(fault, ERR_UNREACHABLE, "the TLS handshake failed: %s",
+    FAIL(tls_fault(fault), ERR_UNREACHABLE, "the TLS handshake failed: %s",
          t->error != 0 ? strerror(t->error) : last_reason());
 }
 
@@ -160,7 +165,7 @@ enum err http_tls_connect(struct http_transport *transport, const struct http_ta
     TRY(shake_hands(transport, deadline_ms, fault));
     /* SSL_VERIFY_PEER has seen to both already; nothing is sent without them. */
     if (SSL_get0_peer_certificate(tls->ssl) == NULL || SSL_get_verify_result(tls->ssl) != X509_V_OK)
-        FAIL(fault, ERR_UNREACHABLE, "the server's certificate was not verified");
+        FAIL(tls_fault(fault), ERR_UNREACHABLE, "the server's certificate was not verified");
     tls->whole = true;
     return ERR_OK;
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "advice.h"
 #include "common/codec.h"
 #include "common/secret.h"
 #include "journal.h"
@@ -90,8 +91,12 @@ void command_say_fault(enum err code, const struct fault *fault)
 
 void command_say_end(enum err code, const struct fault *fault)
 {
-    if (code != ERR_OK && code != ERR_REFUSED)
-        command_say_fault(code, fault);
+    if (code == ERR_OK || code == ERR_REFUSED)
+        return;
+    command_say_fault(code, fault);
+    const char *advice = advice_of(code, fault);
+    if (advice != NULL)
+        journal_add("%s", advice);
 }
 
 enum err command_open_journal(const struct cli_args *args, struct fault *fault)

@@ -155,7 +155,7 @@ static enum err read_indices(struct cbor_reader *r, uint64_t *set)
     return ERR_OK;
 }
 
-/* Either of {"Error": name} and {operation: ...; the first fails. */
+/* Either of {"Error": name}, which is ERR_REFUSED, and {operation: ... */
 static enum err read_operation(struct cbor_reader *r, const struct reply_form *form)
 {
     struct cbor_item first;
@@ -172,7 +172,7 @@ static enum err read_operation(struct cbor_reader *r, const struct reply_form *f
     if (first.kind == CBOR_KIND_MAP && bytes_equal_text(name, "Error")) {
         struct bytes error;
         TRY(cbor_reader_text(r, &error));
-        FAIL(r->fault, ERR_NSM, "the module refuses: %.*s: %s",
+        FAIL(r->fault, ERR_REFUSED, "the module refuses: %.*s: %s",
              error.len < 40 ? (int)error.len : 40, (const char *)error.ptr,
              nsm_error_advice(error));
     }
@@ -257,6 +257,13 @@ static struct fault *at_member(struct fault *fault, const struct reply_form *for
                     key);
 }
 
+/* The same for a reply that is none, with an offset: so that it can be told from a refusal
+ * (advice.c).  Which byte it was helps nobody. */
+static struct fault *in_reply(struct fault *fault, const struct reply_form *form, const char *key)
+{
+    return fault_at(fault, 0, "%s%s%.40s", form->operation, key[0] == '\0' ? "" : ".", key);
+}
+
 /* As read_reply, with every failure as ERR_NSM and its place named. */
 static enum err parse_reply(const struct reply_form *form, struct bytes in, struct reply *out,
                             struct fault *fault)
@@ -267,8 +274,11 @@ static enum err parse_reply(const struct reply_form *form, struct bytes in, stru
     cbor_reader_init(&r, in, 0, "", &inner);
     if (in.len == 0)
         FAIL(at_member(fault, form, ""), ERR_NSM, "an empty reply: start the enclave again");
-    if (read_reply(&r, form, &reply) != ERR_OK)
-        FAIL(at_member(fault, form, inner.field), ERR_NSM, "%s",
+    const enum err err = read_reply(&r, form, &reply);
+    if (err == ERR_REFUSED)
+        FAIL(at_member(fault, form, inner.field), ERR_NSM, "%s", inner.detail);
+    if (err != ERR_OK)
+        FAIL(in_reply(fault, form, inner.field), ERR_NSM, "%s",
              inner.detail[0] == '\0' ? err_sentence(inner.code) : inner.detail);
     *out = reply;
     return ERR_OK;
@@ -278,7 +288,7 @@ static enum err copy_pcr(const struct reply_form *form, struct bytes value,
                          uint8_t out[static ATTDOC_PCR_LEN], struct fault *fault)
 {
     if (value.len != ATTDOC_PCR_LEN)
-        FAIL(at_member(fault, form, "data"), ERR_NSM, "a PCR of %zu byte%s, must be %d", value.len,
+        FAIL(in_reply(fault, form, "data"), ERR_NSM, "a PCR of %zu byte%s, must be %d", value.len,
              plural(value.len), ATTDOC_PCR_LEN);
     memcpy(out, value.ptr, ATTDOC_PCR_LEN);
     return ERR_OK;
@@ -290,7 +300,7 @@ enum err nsm_reply_random(struct bytes in, struct bytes *random, struct fault *f
     TRY(parse_reply(&form_random, in, &reply, fault));
     const struct bytes found = reply.member[0].string;
     if (found.len < NSM_RANDOM_MIN)
-        FAIL(at_member(fault, &form_random, "random"), ERR_NSM,
+        FAIL(in_reply(fault, &form_random, "random"), ERR_NSM,
              "%zu random byte%s, at least %d are needed", found.len, plural(found.len),
              NSM_RANDOM_MIN);
     *random = found;
@@ -304,10 +314,10 @@ enum err nsm_reply_about(struct bytes in, struct nsm_about *out, struct fault *f
     const struct bytes id = reply.member[3].string;
     const struct bytes digest = reply.member[6].string;
     if (id.len == 0 || id.len > NSM_MODULE_ID_MAX)
-        FAIL(at_member(fault, &form_about, "module_id"), ERR_NSM,
+        FAIL(in_reply(fault, &form_about, "module_id"), ERR_NSM,
              "a module id of %zu bytes, must be 1 to %d", id.len, NSM_MODULE_ID_MAX);
     if (!bytes_equal_text(digest, "SHA384"))
-        FAIL(at_member(fault, &form_about, "digest"), ERR_NSM,
+        FAIL(in_reply(fault, &form_about, "digest"), ERR_NSM,
              "SHA384 is expected, found %.*s: this agent knows no other",
              digest.len < 40 ? (int)digest.len : 40, (const char *)digest.ptr);
     struct nsm_about about = {.pcr_count = (unsigned)reply.member[4].number,
@@ -351,7 +361,7 @@ enum err nsm_reply_document(struct bytes in, struct bytes *document, struct faul
     TRY(parse_reply(&form_document, in, &reply, fault));
     const struct bytes found = reply.member[0].string;
     if (found.len == 0 || found.len > ATTDOC_LEN_MAX)
-        FAIL(at_member(fault, &form_document, "document"), ERR_NSM,
+        FAIL(in_reply(fault, &form_document, "document"), ERR_NSM,
              "a document of %zu bytes, must be 1 to %d", found.len, ATTDOC_LEN_MAX);
     *document = found;
     return ERR_OK;

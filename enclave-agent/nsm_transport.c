@@ -44,7 +44,7 @@ static enum err exchange_device(const struct nsm *nsm, struct bytes request, str
     if (done != 0)
         FAIL(fault, ERR_NSM, "the device: %s: %s", strerror(errno), nsm_errno_advice(errno));
     if (raw.reply_len > NSM_REPLY_MAX)
-        FAIL(fault, ERR_NSM, "the device claims a reply of %llu bytes",
+        FAIL(fault_at(fault, 0, "%s", ""), ERR_NSM, "the device claims a reply of %llu bytes",
              (unsigned long long)raw.reply_len);
     reply->len += (size_t)raw.reply_len;
     return ERR_OK;
@@ -69,7 +69,8 @@ static enum err exchange_socket(const struct nsm *nsm, struct bytes request, str
     if (got == 0)
         FAIL(fault, ERR_NSM, "the simulator closed the connection");
     if (got > NSM_REPLY_MAX)
-        FAIL(fault, ERR_NSM, "a reply of %zd bytes, more than %d", got, NSM_REPLY_MAX);
+        FAIL(fault_at(fault, 0, "%s", ""), ERR_NSM, "a reply of %zd bytes, more than %d", got,
+             NSM_REPLY_MAX);
     reply->len += (size_t)got;
     return ERR_OK;
 }

@@ -24,8 +24,12 @@ static bool is_runnable(const char *path, bool *exists)
 static enum err not_found(const char *name, bool exists, struct fault *fault)
 {
     if (exists)
-        FAIL(fault, ERR_WRONG_STATE, "%.200s is not executable", name);
-    FAIL(fault, ERR_NOT_FOUND, "%.200s is not found", name);
+        FAIL(fault, ERR_WRONG_STATE,
+             "%.120s is not executable: a file of the image with execute permission is needed "
+             "(chmod +x)",
+             name);
+    FAIL(fault, ERR_NOT_FOUND, "%.120s is not found: is it in the image, and its folder in PATH?",
+         name);
 }
 
 /* `name` in each folder of $PATH; an empty folder is the current one. */
@@ -69,6 +73,8 @@ enum err program_exec(const char *path, const char *const *argv, const char *con
     const union constant variables = {.given = environment};
     execve(path, arguments.taken, variables.taken);
     const bool missing = errno == ENOENT;
-    FAIL(fault, missing ? ERR_NOT_FOUND : ERR_WRONG_STATE, "%.160s cannot be executed: %s", path,
-         strerror(errno));
+    FAIL(fault, missing ? ERR_NOT_FOUND : ERR_WRONG_STATE, "%.100s cannot be executed: %s: %s",
+         path, strerror(errno),
+         missing ? "is its interpreter or loader (ldd, or its first line) in the image?"
+                 : "is it a program for this machine, on a file system that lets it run?");
 }

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "advice.h"
 #include "common/openssl_cleanup.h"
 #include "drift.h"
 #include "retry.h"
 
 #define EXCHANGE_TIMEOUT_MS 30000 /* one that hangs is not to use up the whole time */
+#define LAST_MAX            205   /* of the last failure and what to do, in a fault's detail */
 
 struct session {
     const struct session_plan *plan;
@@ -222,10 +224,12 @@ static enum err give_up(const struct session *s, enum err err, enum err_retry ki
 {
     if (kind == ERR_RETRY_BACKOFF) {
         char last[360];
+        const char *advice =
+            s->refused ? "its log knows more" : advice_unreachable(err, fault, &s->plan->verifier);
         describe(s, fault, last, sizeof last);
         fault_clear(fault);
-        FAIL(fault, ERR_UNREACHABLE, "no decision within %" PRId64 " s; last: %.190s",
-             s->plan->timeout_ms / 1000, last);
+        FAIL(fault, ERR_UNREACHABLE, "no decision within %" PRId64 " s; last: %.*s; %s",
+             s->plan->timeout_ms / 1000, LAST_MAX - (int)strlen(advice), last, advice);
     }
     if (!s->refused)
         return err;

@@ -2,11 +2,22 @@
  * for a single thing.  It verifies nothing, so it is no verifier; it signs and wraps as
  * one does.
  *
- *     agent_peer SOCKET ISSUER-FILE [flip-ciphertext|short-challenge|deprecated|falling]
+ *     agent_peer SOCKET ISSUER-FILE [MODE]
  *
  * Serves HTTP at the Unix socket until it is killed; writes its issuer key's PEM to
- * ISSUER-FILE once it listens.  A secret's value is its name, repeated to 1000 bytes;
- * its version is the one asked for, or 7; `falling`: one less each time. */
+ * ISSUER-FILE once it listens, and says so.  A secret's value is its name, repeated to 1000
+ * bytes; its version is the one asked for, or 7.  Modes of an answer to a release:
+ *
+ *     flip-ciphertext  one bit of the first secret is another
+ *     wrong-challenge  the receipt is of another challenge
+ *     swapped          the first two secrets' ciphertexts have changed places
+ *     falling          the version is one less each time
+ *     deprecated       granted by a deprecated measurement
+ *     oversized        more than an agent takes
+ *     half             the connection ends in the middle
+ *     dripping         a byte now and then
+ *
+ * and of challenges: short-challenge; silent: nothing, and the connection stays. */
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -15,6 +26,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/attdoc.h"
@@ -105,6 +117,7 @@ static enum err release(const struct peer *peer, struct bytes body, struct buf *
     snprintf(answer.format, sizeof answer.format, "%s", format);
     struct receipt receipt = {.time_ms = doc.timestamp_ms, .audit_sequence = 1};
     memcpy(receipt.challenge, peer->challenge, sizeof receipt.challenge);
+    receipt.challenge[0] ^= is_mode(peer, "wrong-challenge");
     memcpy(receipt.store_id, peer->store_id, sizeof receipt.store_id);
     TRY(digest_sha384(message.payload, receipt.document_digest));
     TRY(digest_sha256(doc.cabundle[0], receipt.root));
@@ -113,6 +126,11 @@ static enum err release(const struct peer *peer, struct bytes body, struct buf *
     TRY(sign(peer, doc.timestamp_ms, &receipt, &answer));
     if (is_mode(peer, "flip-ciphertext"))
         answer.item[0].ciphertext.ptr[0] ^= 1;
+    if (is_mode(peer, "swapped")) {
+        struct buf first = answer.item[0].ciphertext;
+        answer.item[0].ciphertext = answer.item[1].ciphertext;
+        answer.item[1].ciphertext = first;
+    }
     return release_answer_append(&answer, json);
 }
 
@@ -145,26 +163,53 @@ static bool read_request(int fd, char *to, struct bytes *body)
     }
 }
 
+static void write_head(int fd, enum err err, size_t len)
+{
+    CLEANUP(buf_free) struct buf head = {0};
+    if (buf_append_format(&head,
+                          "HTTP/1.1 %d -\r\nContent-Type: application/json\r\n"
+                          "Content-Length: %zu\r\nConnection: close\r\n\r\n",
+                          err == ERR_OK ? 200 : 400, len) == ERR_OK)
+        (void)!write(fd, head.ptr, head.len);
+}
+
+/* Until the other side goes. */
+static void drip(int fd, const struct buf *json)
+{
+    const struct timespec pause = {.tv_nsec = 200000000};
+    for (size_t i = 0; i < json->len && send(fd, json->ptr + i, 1, MSG_NOSIGNAL) == 1; i++)
+        nanosleep(&pause, NULL);
+}
+
+static void wait_for_end(int fd)
+{
+    char byte = 0;
+    while (read(fd, &byte, 1) > 0)
+        ;
+}
+
 static void serve(struct peer *peer, int fd)
 {
     static char request[REQUEST_MAX];
     struct bytes body;
     CLEANUP(buf_free) struct buf json = {0};
-    CLEANUP(buf_free) struct buf head = {0};
     if (!read_request(fd, request, &body))
         return;
+    if (is_mode(peer, "silent")) {
+        wait_for_end(fd);
+        return;
+    }
     const bool asks = strncmp(request, "POST /v1/challenge ", 19) == 0;
     const enum err err = asks ? challenge(peer, &json) : release(peer, body, &json);
     peer->releases += !asks;
     if (err != ERR_OK)
         fprintf(stderr, "agent_peer: %s\n", err_wire(err));
-    if (buf_append_format(&head,
-                          "HTTP/1.1 %d -\r\nContent-Type: application/json\r\n"
-                          "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-                          err == ERR_OK ? 200 : 400, json.len) != ERR_OK)
-        return;
-    (void)!write(fd, head.ptr, head.len);
-    (void)!write(fd, json.ptr, json.len);
+    const char *const mode = asks ? "honest" : peer->mode;
+    write_head(fd, err, strcmp(mode, "oversized") == 0 ? PROTOCOL_ANSWER_MAX + 1 : json.len);
+    if (strcmp(mode, "dripping") == 0)
+        drip(fd, &json);
+    else
+        (void)!write(fd, json.ptr, strcmp(mode, "half") == 0 ? json.len / 2 : json.len);
 }
 
 int main(int argc, char **argv)
@@ -186,6 +231,7 @@ int main(int argc, char **argv)
     FILE *pem = fopen(argv[2], "w");
     if (pem == NULL || PEM_write_PUBKEY(pem, peer.issuer) != 1 || fclose(pem) != 0)
         return 1;
+    fputs("agent_peer: ready\n", stderr);
     for (;;) {
         const int fd = accept(listener, NULL, NULL);
         if (fd < 0)

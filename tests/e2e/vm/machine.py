@@ -28,9 +28,10 @@ OURS = {
     "vouchsafe-nsm-cuse": "enclave-agent/nsm-sim/vouchsafe-nsm-cuse",
     "vouchsafe-vsock-relay": "enclave-agent/relay/vouchsafe-vsock-relay",
     "vm-ioctl": "tests/e2e/vm/vm-ioctl",
+    "agent-peer": "tests/e2e/agent_peer",
 }
 INIT = "tests/e2e/vm/vm-init"
-THEIRS = ("cat", "chmod", "cp", "env", "mkdir", "od", "rm", "sed", "sha256sum", "sleep", "socat",
+THEIRS = ("cat", "chmod", "cp", "env", "mkdir", "od", "rm", "sed", "setpriv", "sha256sum", "sleep", "socat",
           "stat", "timeout", "true", "unshare")
 
 # Time is what the processor's instructions take, two nanoseconds each, and nobody waits for

@@ -20,6 +20,9 @@ FAULTS = {
     "claim 12289": "the device claims a reply of 12289 bytes",
 }
 
+ODD = "the module's reply is cut or damaged, or of another interface than this agent knows: start " \
+      "the enclave again"
+
 # What drivers/misc/nsm.c of Linux 6.8 does.
 DRIVER = (
     "random: 278 of 12288, 278 written, begins a169",
@@ -47,11 +50,11 @@ SCENARIOS = [
     Scenario("random_fails", RUN, faults="GetRandom errno ETIMEDOUT", status=123,
              says=("nsm_failed: the device: Connection timed out",), never=("challenge",)),
     Scenario("random_short", RUN, faults="GetRandom cut 20", status=123,
-             says=("nsm_failed: GetRandom",)),
+             says=("nsm_failed: GetRandom", ODD)),
     Scenario("attestation_fails", RUN, faults="Attestation errno EIO", status=123,
              says=("nsm_failed: the device: Input/output error",)),
     Scenario("attestation_short", RUN, faults="Attestation cut 4000", status=123,
-             says=("nsm_failed: Attestation",)),
+             says=("nsm_failed: Attestation", ODD)),
     # Between the agent's first question and its last, as only the parent can time it.
     Scenario("device_goes",
              f"vouchsafe-agent run --verifier vsock:1:8444 {TRUST} --secret web/messages -- true",
