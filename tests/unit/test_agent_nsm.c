@@ -260,6 +260,7 @@ START_TEST(wrong_lengths)
     fill(&reply, 31, 7);
     ck_detail(nsm_reply_random(bytes_of_buf(&reply), &view, &fault), "GetRandom.random",
               "31 random bytes, at least 32 are needed");
+    ck_assert_uint_ne(fault.offset, FAULT_NO_OFFSET); /* by which advice.c knows it */
     ck_assert_ptr_null(view.ptr);
 
     struct nsm_pcr pcr;
@@ -273,6 +274,7 @@ START_TEST(wrong_lengths)
     fill(&reply, 48, 9);
     ck_detail(nsm_reply_pcr(bytes_of_buf(&reply), &pcr, &fault), "DescribePCR.lock",
               "it is missing");
+    ck_assert_uint_ne(fault.offset, FAULT_NO_OFFSET);
 
     reply.len = 0;
     from_hex("a16b4174746573746174696f6ea168646f63756d656e74598001", &reply);

@@ -171,6 +171,7 @@ START_TEST(wrong_by_name)
         fault = (struct fault)FAULT_NONE;
         ck_err(nsm_reply_extend(bytes_of_buf(&reply), value, &fault), ERR_NSM);
         ck_assert_str_eq(fault.field, "ExtendPCR");
+        ck_assert_uint_eq(fault.offset, FAULT_NO_OFFSET); /* its own word, and its own advice */
         CLEANUP(buf_free) struct buf expected = {0};
         ck_ok(buf_append_format(&expected, "the module refuses: %s: ", module_rows[i].name));
         ck_assert_ptr_eq(strstr(fault.detail, buf_text(&expected)), fault.detail);
