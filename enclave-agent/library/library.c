@@ -153,12 +153,7 @@ void vouchsafe_agent_set_log(struct vouchsafe_agent *agent, vouchsafe_agent_log 
 static enum err parse(const struct vouchsafe_agent *agent, struct cli_args *out,
                       struct fault *fault)
 {
-    /* A char ** is no const char *const * for reasons of C's history. */
-    union {
-        char **ours;
-        const char *const *taken;
-    } words = {.ours = agent->words};
-    return cli_args_parse(names, (int)agent->count, words.taken, out, fault);
+    return cli_args_parse(names, (int)agent->count, (const char *const *)agent->words, out, fault);
 }
 
 static enum err add_word(struct vouchsafe_agent *agent, const char *name, const char *value,
