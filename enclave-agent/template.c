@@ -19,7 +19,7 @@ void template_free(struct template_file *t)
 
 /* --- parsing --- */
 
-static size_t find_pair(struct bytes in, char brace)
+static size_t find_pair(struct bytes in, uint8_t brace)
 {
     for (size_t at = 0; at + 1 < in.len; at++) {
         if (in.ptr[at] == brace && in.ptr[at + 1] == brace)

@@ -4,7 +4,7 @@ static char clean(uint8_t byte)
 {
     if (byte == '\t')
         return ' ';
-    return byte >= 0x20 && byte < 0x7f ? (char)byte : '?';
+    return (char)(byte >= 0x20 && byte < 0x7f ? byte : '?');
 }
 
 void line_begin(struct line *line)

@@ -29,6 +29,7 @@ const char *gai_strerror(int code)
     return "a static program resolves no names";
 }
 
+/* NOLINTBEGIN(readability-non-const-parameter): as netdb.h has it */
 int getnameinfo(const struct sockaddr *restrict address, socklen_t address_len, char *restrict host,
                 socklen_t host_len, char *restrict service, socklen_t service_len, int flags)
 {
@@ -41,6 +42,7 @@ int getnameinfo(const struct sockaddr *restrict address, socklen_t address_len, 
     (void)flags;
     return EAI_FAIL;
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 struct hostent *gethostbyname(const char *name)
 {
