@@ -21,6 +21,8 @@ SERVER = """#!/bin/sh
 set -eu
 echo "the program has $(cat "$DB_MAIN_FILE")"
 """
+# The build that has the agent under test as one static file, or nothing.
+STATIC_BUILD = os.environ.get("VOUCHSAFE_STATIC_BUILD")
 # What nitro-cli printed for other people's images.
 SAMPLES = os.path.join(os.environ.get("VOUCHSAFE_SHARED", os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "../../../shared")), "nitro-cli-json")
@@ -47,10 +49,13 @@ def option(words, name):
 
 
 def stand_in_ninja(words):
-    """Builds nothing: the agent under test, where the page looks for it."""
-    folder = os.path.join(option(words, "-C"), "enclave-agent")
-    os.makedirs(folder)
-    shutil.copy(load("setup")["agent"], folder)
+    """Builds nothing: the agent under test, where the build that the page asks for puts it."""
+    static = load("setup")["static"]
+    if static not in (None, words[-1]):
+        sys.exit(f"ninja {words[-1]}: the static agent is {static}")
+    place = os.path.join(option(words, "-C"), words[-1])
+    os.makedirs(os.path.dirname(place))
+    shutil.copy(load("setup")["agent"], place)
 
 
 def stand_in_docker(words):
@@ -170,6 +175,7 @@ def tests():
             with open(os.path.join(self.state, "setup"), "w", encoding="ascii") as file:
                 json.dump({
                     "agent": AGENT[-1], "vouchsafe": PROGRAM, "simulator": SIMULATOR,
+                    "static": STATIC_BUILD and os.path.relpath(AGENT[-1], STATIC_BUILD),
                     "samples": samples[:2], "root": self.root,
                     "listen": self.store.ready["listen"],
                     "run_enclave": glob.glob(os.path.join(SAMPLES, "run-enclave__*"))[0]},
