@@ -250,10 +250,22 @@ static void say_again(const struct session *s, const struct fault *fault, int64_
     s->say(sentence);
 }
 
+/* The end of the time cuts an attempt short: then what the one before it met says more. */
+static enum err give_up_after(const struct session *s, enum err err, enum err_retry kind,
+                              const struct fault *before, struct fault *fault)
+{
+    if (err != ERR_TIMEOUT || before == NULL || before->code != ERR_UNREACHABLE)
+        return give_up(s, err, kind, fault);
+    *fault = *before;
+    return give_up(s, ERR_UNREACHABLE, kind, fault);
+}
+
 static enum err run(struct session *s, struct answer_opened *opened, struct fault *fault)
 {
     struct retry retry = {0};
     for (;;) {
+        const struct fault before = *fault;
+        const bool before_refused = s->refused;
         s->refused = false;
         s->retry_after_s = -1;
         fault_clear(fault);
@@ -267,7 +279,7 @@ static enum err run(struct session *s, struct answer_opened *opened, struct faul
             FAIL(fault, crypto_failed(), "no random bytes");
         if (!retry_next(&retry, kind, s->retry_after_s, jitter, &delay_ms) ||
             monotonic_ms() + delay_ms >= s->deadline_ms)
-            return give_up(s, err, kind, fault);
+            return give_up_after(s, err, kind, before_refused ? NULL : &before, fault);
         say_again(s, fault, delay_ms);
         sleep_ms(delay_ms);
     }
