@@ -120,6 +120,18 @@ class Tokens(WithPeople):
         self.assertEqual((records[0]["person"], records[0]["object"]), ("ann", "2: of ci"))
         self.assertTrue(re.search(r'"images":\["payments"\]', records[0]["detail"]))
 
+    # ---- what pipelines read ----
+
+    def test_json_everywhere(self):
+        """But where the output is JSON already, a file, or the server's log."""
+        overview = self.done("help")
+        without = {"describe-eif", "registration make", "registration sign", "serve"}
+        commands = re.findall(r"^  ([a-z][a-z-]*(?: [a-z]+)?)  ", overview, re.M)
+        self.assertGreater(len(commands), 35)
+        for command in commands:
+            options = self.done(*command.split(), "--help")
+            self.assertEqual("  --json " in options, command not in without, command)
+
 
 class Wait(WithPeople):
     # Once, for a pipeline's log: what the job waits for.
