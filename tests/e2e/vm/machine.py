@@ -30,6 +30,10 @@ OURS = {
     "vm-ioctl": "tests/e2e/vm/vm-ioctl",
     "agent-peer": "tests/e2e/agent_peer",
 }
+# What an image ships, where it is built (-Dagent_static=true, as scripts/test has it).
+STATIC = "enclave-agent/static/vouchsafe-agent"
+OURS["agent-to-ship"] = (STATIC if os.path.exists(os.path.join(BUILD, STATIC))
+                         else OURS["vouchsafe-agent"])
 INIT = "tests/e2e/vm/vm-init"
 THEIRS = ("cat", "chmod", "cp", "env", "mkdir", "od", "rm", "sed", "setpriv", "sha256sum", "sleep", "socat",
           "stat", "timeout", "true", "unshare")

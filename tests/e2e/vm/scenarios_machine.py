@@ -34,7 +34,7 @@ exit 42
 # It finds its settings where they are in an image of its own, and is called as the kernel
 # calls it, which hands on words that it does not know itself.
 AS_INIT = "sh -c 'mkdir -p /etc && cp agent.conf /etc/vouchsafe-agent.conf && " \
-          "cp program template /etc && cp /bin/vouchsafe-agent /run/init && exec /run/init nomodules'"
+          "cp program template /etc && cp /bin/agent-to-ship /run/init && exec /run/init nomodules'"
 
 SCENARIOS = [
     Scenario("refresh",
