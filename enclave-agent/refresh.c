@@ -1,5 +1,7 @@
 #include "refresh.h"
 
+#include <limits.h>
+
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -31,6 +33,11 @@ enum refresh_due refresh_next(const struct refresh *refresh, int64_t now_ms, int
     if (plan->max_staleness_ms != 0)
         *wait_ms = least(*wait_ms, refresh->fresh_ms + plan->max_staleness_ms - now_ms);
     return REFRESH_WAIT;
+}
+
+int refresh_poll_ms(int64_t wait_ms)
+{
+    return wait_ms > INT_MAX ? INT_MAX : (int)wait_ms;
 }
 
 void refresh_request(struct refresh *refresh)

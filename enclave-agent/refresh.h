@@ -46,6 +46,8 @@ void refresh_start(struct refresh *refresh, const struct refresh_plan *plan, int
 /* What is to be done; with REFRESH_WAIT, `*wait_ms` says for how long nothing is (INT64_MAX:
  * until something happens). */
 enum refresh_due refresh_next(const struct refresh *refresh, int64_t now_ms, int64_t *wait_ms);
+/* The same for poll(2), which knows 24 days at most: then it looks again. */
+int refresh_poll_ms(int64_t wait_ms);
 /* Somebody asks for one; where one is under way, another follows it: what is new may have
  * come after that one's answer. */
 void refresh_request(struct refresh *refresh);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -221,7 +220,7 @@ static void refreshed(struct supervisor *sv)
         return;
     }
     sv->replaced = false;
-    if (sv->plan->program_signal == 0)
+    if (sv->plan->program_signal == 0 || sv->program_gone) /* its number may be another's by now */
         say(sv, "refreshed: there are new files");
     else if (kill(sv->program, sv->plan->program_signal) == 0)
         say(sv, "refreshed: there are new files, and the program got signal %d (%s)",
@@ -375,8 +374,7 @@ static void wait_for_events(struct supervisor *sv, int64_t wait_ms)
         {.fd = sv->signals, .events = POLLIN},
         {.fd = starting ? sv->report.fd : -1, .events = POLLIN},
     };
-    const int timeout_ms = wait_ms > INT_MAX ? -1 : (int)wait_ms;
-    if (poll(fds, ARRAY_LEN(fds), timeout_ms) < 0)
+    if (poll(fds, ARRAY_LEN(fds), refresh_poll_ms(wait_ms)) < 0)
         return; /* the next round asks again */
     /* Before its end is seen: it reported first. */
     if (starting && fds[1].revents != 0) {

@@ -1,4 +1,6 @@
 /* When secrets are asked for again, by a clock that the test moves. */
+#include <limits.h>
+
 #include "unit.h"
 
 #include "enclave-agent/refresh.h"
@@ -151,5 +153,18 @@ START_TEST(valid_stale)
 }
 END_TEST
 
+/* A period of a month is longer than poll can wait, and ends all the same. */
+START_TEST(long_wait)
+{
+    start(30 * (int64_t)86400 * S, 60 * (int64_t)86400 * S);
+    ck_waits(103 * S, 30 * (int64_t)86400 * S);
+    ck_assert_int_eq(refresh_poll_ms(30 * (int64_t)86400 * S), INT_MAX);
+    ck_assert_int_eq(refresh_poll_ms(INT64_MAX), INT_MAX);
+    ck_assert_int_eq(refresh_poll_ms(INT_MAX), INT_MAX);
+    ck_assert_int_eq(refresh_poll_ms(1), 1);
+    ck_assert_int_eq(refresh_poll_ms(0), 0);
+}
+END_TEST
+
 UNIT_MAIN("agent_refresh", valid_off, valid_period, valid_only_when_asked, valid_asked_meanwhile,
-          valid_gap, valid_backing_off, valid_never_longer_than_the_period, valid_stale)
+          valid_gap, valid_backing_off, valid_never_longer_than_the_period, valid_stale, long_wait)
