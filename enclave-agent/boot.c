@@ -126,7 +126,7 @@ enum err boot_heartbeat_over(int fd, int wait_ms, struct fault *fault)
     const uint8_t beat = HEARTBEAT;
     uint8_t echo = 0;
     struct pollfd wait = {.fd = fd, .events = POLLIN};
-    if (send(fd, &beat, 1, MSG_NOSIGNAL) != 1)
+    if (send(fd, &beat, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
         FAIL(fault, ERR_UNREACHABLE, "the heartbeat cannot be sent: %s", strerror(errno));
     const int ready = poll(&wait, 1, wait_ms);
     if (ready < 0)

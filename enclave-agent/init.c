@@ -9,20 +9,32 @@
 
 #define CONFIG_PATH "/etc/vouchsafe-agent.conf"
 
-static enum err load(struct settings *settings, struct fault *fault)
+static enum err open_journal(struct cli_args *args, struct fault *fault)
 {
     static const char *const words[] = {"--config", CONFIG_PATH};
+    TRY(cli_args_parse(settings_options_run, ARRAY_LEN(words), words, args, fault));
+    return command_open_journal(args, fault);
+}
+
+static enum err load(struct settings *settings, struct fault *fault)
+{
     CLEANUP(cli_args_free) struct cli_args args = {0};
-    TRY(cli_args_parse(settings_options_run, ARRAY_LEN(words), words, &args, fault));
-    TRY(command_open_journal(&args, fault));
+    TRY(open_journal(&args, fault));
     return settings_load(&args, NULL, settings, fault);
 }
 
+/* Nobody sees the console of a production enclave: what fails is told to the parent, too, for
+ * which neither a file system nor anything else that is made here is needed. */
 static enum err start_machine(struct fault *fault)
 {
-    const enum err err = boot_mount(fault);
+    CLEANUP(cli_args_free) struct cli_args args = {0};
+    enum err err = boot_mount(fault);
     boot_console();
-    return err == ERR_OK ? command_prepare(fault) : err;
+    if (err == ERR_OK)
+        err = command_prepare(fault);
+    if (err != ERR_OK && open_journal(&args, NULL) != ERR_OK)
+        command_say("the parent cannot be told: the settings do not say where its log is");
+    return err;
 }
 
 static enum err run(int *status, struct fault *fault)

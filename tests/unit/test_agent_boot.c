@@ -66,6 +66,25 @@ START_TEST(wrong_heartbeat)
 }
 END_TEST
 
+/* One that takes nothing at all: there is no waiting for it. */
+START_TEST(wrong_full_parent)
+{
+    int ends[2];
+    const char junk[4096] = {0};
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    while (send(ends[0], junk, sizeof junk, MSG_DONTWAIT) > 0)
+        continue;
+    while (send(ends[0], junk, 1, MSG_DONTWAIT) > 0)
+        continue;
+    fault = (struct fault)FAULT_NONE;
+    ck_err(boot_heartbeat_over(ends[0], 1000, &fault), ERR_UNREACHABLE);
+    ck_assert_str_eq(fault.detail,
+                     "the heartbeat cannot be sent: Resource temporarily unavailable");
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 /* No machine has such a parent, or none that would answer. */
 START_TEST(wrong_parent)
 {
@@ -113,5 +132,5 @@ START_TEST(valid_console)
 }
 END_TEST
 
-UNIT_MAIN("agent_boot", no_machine, valid_heartbeat, wrong_heartbeat, wrong_parent, valid_no_driver,
-          junk_driver, valid_console)
+UNIT_MAIN("agent_boot", no_machine, valid_heartbeat, wrong_heartbeat, wrong_full_parent,
+          wrong_parent, valid_no_driver, junk_driver, valid_console)
