@@ -212,8 +212,9 @@ enum err hand_over_again(const struct settings *settings, const struct answer_op
         TRY(content(&g, &rendered, &value, fault));
         if (deliver_holds(g.delivery->place, value))
             continue;
-        TRY(write_file(g.delivery, value, fault));
+        /* Told first: a file that is new and that nobody was told of would never be seen. */
         TRY(replaced(to, fault));
+        TRY(write_file(g.delivery, value, fault));
     }
     return ERR_OK;
 }
