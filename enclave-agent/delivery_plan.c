@@ -115,6 +115,18 @@ static bool parse_owner(const char *text, size_t len, struct deliver_access *acc
 }
 
 /* PATH[,mode=...][,owner=...] */
+/* Two deliveries to one file must be seen as that. */
+static bool is_plain(const char *path)
+{
+    for (const char *slash = path; slash != NULL; slash = strchr(slash + 1, '/')) {
+        const size_t len = strcspn(slash + 1, "/");
+        if (len == 0 || (len == 1 && slash[1] == '.') ||
+            (len == 2 && slash[1] == '.' && slash[2] == '.'))
+            return false;
+    }
+    return true;
+}
+
 static enum err parse_place(const struct wish *wish, const char *text, struct fault *fault)
 {
     struct delivery *to = wish->to;
@@ -127,6 +139,10 @@ static enum err parse_place(const struct wish *wish, const char *text, struct fa
              "name",
              wish->text);
     TRY(copy_text(text, path_len, &to->place, fault));
+    if (!is_plain(to->place))
+        FAIL(fault, ERR_USAGE,
+             "deliver \"%.90s\": a path without //, /./ and /../, or one file could have two names",
+             wish->text);
     for (text += path_len; *text == ',';) {
         const size_t len = strcspn(++text, ",");
         if (strncmp(text, "mode=", 5) == 0 && !mode && len > 5)
