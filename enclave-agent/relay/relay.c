@@ -145,7 +145,7 @@ static void on_connect(struct relay *r, struct connection *c)
 
 static void on_flow(struct relay *r, struct connection *c, int side, uint32_t events)
 {
-    if ((events & EPOLLOUT) != 0)
+    if ((events & ~(uint32_t)EPOLLIN) != 0) /* an error is found by writing, too */
         flows_writable(&c->flows, side);
     if ((events & ~(uint32_t)EPOLLOUT) != 0 && !flows_readable(&c->flows, side)) {
         exhausted(r, "memory", ENOMEM);
@@ -156,9 +156,10 @@ static void on_flow(struct relay *r, struct connection *c, int side, uint32_t ev
         finish(r, c);
         return;
     }
-    c->deadline_ms = r->now_ms + (flows_lingering(&c->flows) && r->options->idle_ms > LINGER_MS
-                                      ? LINGER_MS
-                                      : r->options->idle_ms);
+    if (!flows_lingering(&c->flows))
+        c->deadline_ms = r->now_ms + r->options->idle_ms;
+    else if (c->deadline_ms > r->now_ms + LINGER_MS) /* once: what still comes gives no more */
+        c->deadline_ms = r->now_ms + LINGER_MS;
     watch_flows(r, c);
 }
 

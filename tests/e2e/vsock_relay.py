@@ -221,6 +221,19 @@ class Bytes(WithRelay):
             connection.sendall(b"more")
         self.assertIsNone(relay.process.poll())
 
+    def test_after_the_end(self):
+        """Whoever goes on sending to a verifier that is gone keeps nothing open by that."""
+        def leave(connection):
+            connection.recv(10)
+
+        self.relay(self.verifier(leave))
+        connection = self.connect()
+        connection.sendall(b"x")
+        with self.assertRaises(OSError):
+            for _ in range(12):  # every half of a second, three times as long as it may last
+                time.sleep(0.5)
+                connection.sendall(b"y")
+
     def test_back_pressure(self):
         """Who does not read holds up only his own connection, and at no cost of memory."""
         go_on = threading.Event()
