@@ -196,13 +196,23 @@ enum vouchsafe_agent_status vouchsafe_agent_set(struct vouchsafe_agent *agent, c
 
 /* --- the release --- */
 
+/* What was asked for before and is not now stays as far as there is room: settings may name it
+ * again. */
 static void hold(struct vouchsafe_agent *agent, const struct answer_opened *opened)
 {
-    agent->held = (struct wanted_list){.count = opened->count};
+    struct wanted_list held = {.count = opened->count};
     for (size_t i = 0; i < opened->count; i++) {
-        memcpy(agent->held.item[i].name, opened->item[i].name, sizeof agent->held.item[i].name);
-        agent->held.item[i].version = opened->item[i].version;
+        memcpy(held.item[i].name, opened->item[i].name, sizeof held.item[i].name);
+        held.item[i].version = opened->item[i].version;
     }
+    for (size_t i = 0; i < agent->held.count && held.count < PROTOCOL_SECRETS_MAX; i++) {
+        size_t at = 0;
+        while (at < opened->count && strcmp(held.item[at].name, agent->held.item[i].name) != 0)
+            at++;
+        if (at == opened->count)
+            held.item[held.count++] = agent->held.item[i];
+    }
+    agent->held = held;
 }
 
 static enum err release(struct vouchsafe_agent *agent, struct answer_opened *opened,
