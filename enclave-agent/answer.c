@@ -291,3 +291,23 @@ enum err answer_open(const struct release_answer *answer, const struct answer_ex
     opened = (struct answer_opened){0};
     return ERR_OK;
 }
+
+void answer_hold(struct answer_held *held, const struct answer_opened *opened)
+{
+    struct answer_held now = {.any = true, .versions = {.count = opened->count}};
+    struct wanted_list *versions = &now.versions;
+    memcpy(now.store_id, opened->store_id, sizeof now.store_id);
+    for (size_t i = 0; i < opened->count; i++) {
+        memcpy(versions->item[i].name, opened->item[i].name, sizeof versions->item[i].name);
+        versions->item[i].version = opened->item[i].version;
+    }
+    for (size_t i = 0; i < held->versions.count && versions->count < PROTOCOL_SECRETS_MAX; i++) {
+        const struct wanted *before = &held->versions.item[i];
+        size_t at = 0;
+        while (at < opened->count && strcmp(versions->item[at].name, before->name) != 0)
+            at++;
+        if (at == opened->count)
+            versions->item[versions->count++] = *before;
+    }
+    *held = now;
+}

@@ -41,6 +41,16 @@ struct answer_opened {
 /* Wipes the values; for CLEANUP. */
 void answer_opened_free(struct answer_opened *opened);
 
+/* What earlier releases of a process bind the later ones to. */
+struct answer_held {
+    bool any;                                /* else there was none */
+    uint8_t store_id[PROTOCOL_STORE_ID_LEN]; /* which gave the last one */
+    struct wanted_list versions;
+};
+/* Adds what was opened.  A name that was had before and is not now stays as far as there is
+ * room: it may be asked for again. */
+void answer_hold(struct answer_held *held, const struct answer_opened *opened);
+
 /* All or nothing: `out` is written only where everything holds, and is the caller's.
  * ERR_ANSWER says which check failed, what was expected and what was found;
  * ERR_NO_MEMORY is the only other error. */

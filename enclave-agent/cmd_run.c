@@ -31,14 +31,11 @@ static enum err set_environment(const struct settings *settings, struct fault *f
     return ERR_OK;
 }
 
-static enum err report_versions(int report, const struct answer_opened *opened, struct fault *fault)
+static enum err report_held(int report, const struct answer_opened *opened, struct fault *fault)
 {
-    struct wanted_list versions = {.count = opened->count};
-    for (size_t i = 0; i < opened->count; i++) {
-        memcpy(versions.item[i].name, opened->item[i].name, sizeof versions.item[i].name);
-        versions.item[i].version = opened->item[i].version;
-    }
-    return supervisor_report_versions(report, &versions, fault);
+    struct answer_held held = {0};
+    answer_hold(&held, opened);
+    return supervisor_report_held(report, &held, fault);
 }
 
 /* Everything of the release is freed, and so wiped, when this returns.  `report` is -1 where
@@ -49,7 +46,7 @@ static enum err obtain_for_program(const struct settings *settings, int report,
     CLEANUP(answer_opened_free) struct answer_opened opened = {0};
     TRY(obtain(settings, NULL, &opened, fault));
     if (report >= 0)
-        TRY(report_versions(report, &opened, fault));
+        TRY(report_held(report, &opened, fault));
     return hand_over(settings, &opened, handover, fault);
 }
 
@@ -83,16 +80,16 @@ static int start(void *context, int report)
     return command_exit_run(err);
 }
 
-static enum err obtain_again(const struct settings *settings, const struct wanted_list *held,
+static enum err obtain_again(const struct settings *settings, const struct answer_held *held,
                              int report, struct fault *fault)
 {
     CLEANUP(answer_opened_free) struct answer_opened opened = {0};
     TRY(obtain(settings, held, &opened, fault));
-    TRY(report_versions(report, &opened, fault));
+    TRY(report_held(report, &opened, fault));
     return hand_over_again(settings, &opened, supervisor_report_replaced, report, fault);
 }
 
-static enum err renew(void *context, const struct wanted_list *held, int report)
+static enum err renew(void *context, const struct answer_held *held, int report)
 {
     const struct job *job = context;
     struct fault fault = FAULT_NONE;

@@ -16,17 +16,17 @@ static void say_root(const struct settings *s)
     journal_say("warning: this agent trusts a root that is not AWS's: %s", hex);
 }
 
-static bool is_held(const struct wanted_list *held, const struct answer_secret *item)
+static bool is_held(const struct answer_held *held, const struct answer_secret *item)
 {
-    for (size_t i = 0; held != NULL && i < held->count; i++) {
-        if (strcmp(held->item[i].name, item->name) == 0)
-            return held->item[i].version == item->version;
+    for (size_t i = 0; held != NULL && i < held->versions.count; i++) {
+        if (strcmp(held->versions.item[i].name, item->name) == 0)
+            return held->versions.item[i].version == item->version;
     }
     return false;
 }
 
 /* At a refresh only what is new; but a build's end is announced each time. */
-static void say_opened(const struct wanted_list *held, const struct answer_opened *opened)
+static void say_opened(const struct answer_held *held, const struct answer_opened *opened)
 {
     for (size_t i = 0; i < opened->count; i++) {
         const struct answer_secret *item = &opened->item[i];
@@ -39,7 +39,7 @@ static void say_opened(const struct wanted_list *held, const struct answer_opene
     }
 }
 
-enum err obtain(const struct settings *settings, const struct wanted_list *held,
+enum err obtain(const struct settings *settings, const struct answer_held *held,
                 struct answer_opened *opened, struct fault *fault)
 {
     if (held == NULL)

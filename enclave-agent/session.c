@@ -19,7 +19,6 @@ struct session {
     session_say *say;
     struct nsm nsm;
     int64_t deadline_ms;
-    struct wanted_list held;
     bool drift_said;
     /* Of the last attempt, where the verifier refused it. */
     bool refused;
@@ -165,20 +164,25 @@ static enum err ask_release(struct session *s, struct buf *document, struct rele
     return not_an_answer(err, &inner, "answer", fault);
 }
 
-static void remember(struct session *s, const struct answer_opened *opened)
+/* Like a version that was had: two stores of one issuer may know a secret by the same name. */
+static struct issuer_pins pins_of(const struct session_plan *plan)
 {
-    s->held.count = opened->count;
-    for (size_t i = 0; i < opened->count; i++) {
-        struct wanted *held = &s->held.item[i];
-        memcpy(held->name, opened->item[i].name, sizeof held->name);
-        held->version = opened->item[i].version;
-    }
+    struct issuer_pins pins = *plan->pins; /* its keys stay the plan's */
+    if (pins.one_store || plan->held == NULL || !plan->held->any)
+        return pins;
+    pins.one_store = true;
+    memcpy(pins.store_id, plan->held->store_id, sizeof pins.store_id);
+    return pins;
 }
 
 static enum err attempt(struct session *s, struct answer_opened *opened, struct fault *fault)
 {
+    const struct issuer_pins pins = pins_of(s->plan);
     struct answer_expected expected = {
-        .wanted = s->plan->wanted, .pins = s->plan->pins, .held = &s->held};
+        .wanted = s->plan->wanted,
+        .pins = &pins,
+        .held = s->plan->held == NULL ? NULL : &s->plan->held->versions,
+    };
     CLEANUP(wrap_key_freep) struct wrap_key *key = NULL;
     CLEANUP(buf_free) struct buf document = {0};
     CLEANUP(release_answer_free) struct release_answer answer = {0};
@@ -190,9 +194,7 @@ static enum err attempt(struct session *s, struct answer_opened *opened, struct 
     TRY(ask_release(s, &document, &answer, fault));                        /* E3 */
     expected.key = key;
     expected.document = &own;
-    TRY(answer_open(&answer, &expected, opened, fault)); /* E4 */
-    remember(s, opened);
-    return ERR_OK;
+    return answer_open(&answer, &expected, opened, fault); /* E4 */
 }
 
 /* --- trying again --- */
@@ -295,8 +297,6 @@ enum err session_run(const struct session_plan *plan, session_say *say,
         .nsm = {.fd = -1},
         .deadline_ms = monotonic_ms() + plan->timeout_ms,
     };
-    if (plan->held != NULL)
-        s.held = *plan->held;
     enum err err = nsm_open(plan->nsm, &s.nsm, &own);
     /* Before anything is drawn from the generator: TLS and the pauses between attempts do. */
     if (err == ERR_OK)

@@ -22,9 +22,11 @@ struct session_plan {
     const struct issuer_pins *pins;
     const uint8_t *trusted_root; /* SHA256_LEN bytes */
     const struct wanted_list *wanted;
-    const struct wanted_list *held; /* versions that are had already, or NULL: none may fall */
-    struct bytes application;       /* into user_data */
-    int64_t timeout_ms;             /* for everything */
+    /* No version may fall below one of these, and where `pins` name no store, no other one may
+     * answer than the one that did; NULL: this is the first release. */
+    const struct answer_held *held;
+    struct bytes application; /* into user_data */
+    int64_t timeout_ms;       /* for everything */
 };
 
 /* Progress, one sentence each: "the verifier says busy; trying again in 0.6 s". */

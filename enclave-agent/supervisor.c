@@ -22,7 +22,7 @@
 struct report {
     int fd; /* -1: none */
     size_t len;
-    struct wanted_list versions; /* its first `len` bytes */
+    struct answer_held held; /* its first `len` bytes */
 };
 
 struct supervisor {
@@ -38,7 +38,7 @@ struct supervisor {
     int64_t started_ms;
     pid_t courier; /* the child of a refresh; 0: none */
     struct report report;
-    struct wanted_list held;
+    struct answer_held held;
     bool delivered;   /* or maybe so */
     bool replaced;    /* a file, of which the program has not been told */
     int64_t stale_ms; /* how old its secrets were when it was told to end; 0: it was not */
@@ -63,13 +63,12 @@ static void say(const struct supervisor *sv, const char *fmt, ...)
     sv->work->say(sentence);
 }
 
-/* --- what children report: the versions, whole, and then a byte for each new file --- */
+/* --- what children report: what they hold, whole, and then a byte for each new file --- */
 
-enum err supervisor_report_versions(int report, const struct wanted_list *versions,
-                                    struct fault *fault)
+enum err supervisor_report_held(int report, const struct answer_held *held, struct fault *fault)
 {
-    _Static_assert(sizeof *versions <= PIPE_BUF, "a pipe takes it whole or not at all");
-    if (write(report, versions, sizeof *versions) != (ssize_t)sizeof *versions)
+    _Static_assert(sizeof *held <= PIPE_BUF, "a pipe takes it whole or not at all");
+    if (write(report, held, sizeof *held) != (ssize_t)sizeof *held)
         FAIL(fault, ERR_INTERNAL, "the versions could not be told to the supervisor: %s",
              strerror(errno));
     return ERR_OK;
@@ -89,10 +88,10 @@ enum report_state { REPORT_OPEN, REPORT_CLOSED, REPORT_BROKEN };
 static enum report_state read_report(struct supervisor *sv)
 {
     struct report *in = &sv->report;
-    uint8_t some[sizeof in->versions];
+    uint8_t some[sizeof in->held];
     for (;;) {
-        const bool whole = in->len == sizeof in->versions;
-        const ssize_t len = read(in->fd, some, whole ? 1 : sizeof in->versions - in->len);
+        const bool whole = in->len == sizeof in->held;
+        const ssize_t len = read(in->fd, some, whole ? 1 : sizeof in->held - in->len);
         if (len < 0 && errno == EINTR)
             continue;
         if (len < 0 && errno == EAGAIN)
@@ -106,10 +105,10 @@ static enum report_state read_report(struct supervisor *sv)
             sv->replaced = true;
             continue;
         }
-        memcpy((uint8_t *)&in->versions + in->len, some, (size_t)len);
+        memcpy((uint8_t *)&in->held + in->len, some, (size_t)len);
         in->len += (size_t)len;
-        if (in->len == sizeof in->versions)
-            sv->held = in->versions; /* whatever comes of them, none may fall below */
+        if (in->len == sizeof in->held)
+            sv->held = in->held; /* whatever comes of them, none may fall below */
     }
 }
 

@@ -4,12 +4,12 @@
  * It never has a secret in its memory.  Each release is the work of a child of its own: the
  * first child gets the secrets and becomes the program, exactly as an agent does that does
  * not stay; at a refresh a child replaces files and is gone.  What the children tell it is
- * which versions they got.  So nothing that a release needs, no lock on memory, no socket,
- * no wait for a verifier, keeps it from its signals. */
+ * which versions they got, and from which store.  So nothing that a release needs, no lock on
+ * memory, no socket, no wait for a verifier, keeps it from its signals. */
 #ifndef VOUCHSAFE_AGENT_SUPERVISOR_H
 #define VOUCHSAFE_AGENT_SUPERVISOR_H
 
-#include "common/protocol.h"
+#include "answer.h"
 #include "refresh.h"
 
 #define SUPERVISOR_GRACE_MS 10000 /* between SIGTERM and SIGKILL */
@@ -17,14 +17,14 @@
 /* What is done in the children, and where the program is gone; `context` is the caller's. */
 struct supervisor_work {
     void *context;
-    /* In the first child: reports the versions and becomes the program.  Returns only where
+    /* In the first child: reports what it holds and becomes the program.  Returns only where
      * it failed: the exit status. */
     int (*start)(void *context, int report);
     /* In this process, once the first child is there: what it needs no more is given up, for
      * the children of refreshes too.  Where that fails, the program is ended. */
     enum err (*confine)(void *context, struct fault *fault);
-    /* In a child at each refresh: reports the versions, and each file that it replaced. */
-    enum err (*renew)(void *context, const struct wanted_list *held, int report);
+    /* In a child at each refresh: reports what it holds, and each file that it replaced. */
+    enum err (*renew)(void *context, const struct answer_held *held, int report);
     /* What was delivered as files is taken away. */
     void (*withdraw)(void *context);
     /* One line for whoever runs this. */
@@ -49,9 +49,9 @@ MUST_CHECK enum err supervisor_run(const struct supervisor_plan *plan,
 int64_t supervisor_clock_ms(void);
 
 /* From the work's functions.  ERR_INTERNAL; without it the supervisor would not know below
- * which versions nothing may fall, so that nothing may be delivered. */
-MUST_CHECK enum err supervisor_report_versions(int report, const struct wanted_list *versions,
-                                               struct fault *fault);
+ * which versions nothing may fall, nor which store to ask, so that nothing may be delivered. */
+MUST_CHECK enum err supervisor_report_held(int report, const struct answer_held *held,
+                                           struct fault *fault);
 MUST_CHECK enum err supervisor_report_replaced(int report, struct fault *fault);
 
 #endif

@@ -29,8 +29,8 @@ static const struct cli_option names[] = {
 
 struct vouchsafe_agent {
     size_t count;
-    char **words;            /* "--name=value", each its own */
-    struct wanted_list held; /* of the last release */
+    char **words; /* "--name=value", each its own */
+    struct answer_held held;
     vouchsafe_agent_log *log;
     void *log_context;
 };
@@ -196,25 +196,6 @@ enum vouchsafe_agent_status vouchsafe_agent_set(struct vouchsafe_agent *agent, c
 
 /* --- the release --- */
 
-/* What was asked for before and is not now stays as far as there is room: settings may name it
- * again. */
-static void hold(struct vouchsafe_agent *agent, const struct answer_opened *opened)
-{
-    struct wanted_list held = {.count = opened->count};
-    for (size_t i = 0; i < opened->count; i++) {
-        memcpy(held.item[i].name, opened->item[i].name, sizeof held.item[i].name);
-        held.item[i].version = opened->item[i].version;
-    }
-    for (size_t i = 0; i < agent->held.count && held.count < PROTOCOL_SECRETS_MAX; i++) {
-        size_t at = 0;
-        while (at < opened->count && strcmp(held.item[at].name, agent->held.item[i].name) != 0)
-            at++;
-        if (at == opened->count)
-            held.item[held.count++] = agent->held.item[i];
-    }
-    agent->held = held;
-}
-
 static enum err release(struct vouchsafe_agent *agent, struct answer_opened *opened,
                         struct problem *problem, struct fault *fault)
 {
@@ -232,7 +213,7 @@ static enum err release(struct vouchsafe_agent *agent, struct answer_opened *ope
     settings.plan.held = &agent->held;
     TRY(session_run(&settings.plan, say, opened, problem, fault));
     say_opened(opened);
-    hold(agent, opened);
+    answer_hold(&agent->held, opened);
     return ERR_OK;
 }
 

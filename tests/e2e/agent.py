@@ -496,6 +496,14 @@ class Deliveries(Agent):
         self.assertNotIn("received db/main version 6", text)
         self.assertEqual(run.stdout, value("db/main")[:5].encode())  # by SIGTERM it is gone
 
+    def test_no_other_store_at_a_refresh(self):
+        """An authentic answer, and another store's of the same issuer."""
+        words = ["run", "--dir", self.scratch, "--refresh", "1s", "--max-staleness", "3s"]
+        run = self.agent(*words, "--", "sleep", "60", **self.peer("other-store"))
+        text = self.ck(run, 121, "received db/main version 7", "max-staleness allows 3")
+        self.assertRegex(text, "answer_not_authentic: delegation: .*it is for the store 0202.*, "
+                               "pinned is 0102")
+
     def test_another_issuer(self):
         peer = self.peer()
         run = self.agent("run", "--", "true", verifier=peer["verifier"])

@@ -12,6 +12,7 @@
  *     wrong-challenge  the receipt is of another challenge
  *     swapped          the first two secrets' ciphertexts have changed places
  *     falling          the version is one less each time
+ *     other-store      the store is another one each time
  *     deprecated       granted by a deprecated measurement
  *     oversized        more than an agent takes
  *     half             the connection ends in the middle
@@ -202,6 +203,8 @@ static void serve(struct peer *peer, int fd)
     const bool asks = strncmp(request, "POST /v1/challenge ", 19) == 0;
     const enum err err = asks ? challenge(peer, &json) : release(peer, body, &json);
     peer->releases += !asks;
+    if (!asks && is_mode(peer, "other-store"))
+        peer->store_id[0]++;
     if (err != ERR_OK)
         fprintf(stderr, "agent_peer: %s\n", err_wire(err));
     const char *const mode = asks ? "honest" : peer->mode;

@@ -14,6 +14,7 @@ from enclave import SECRET, VALUE, WithEnclave
 from server import SOURCE, TIMEOUT_S, clean_environment
 
 BUILD = os.environ["VOUCHSAFE_BUILD"]
+PEER = os.environ["VOUCHSAFE_AGENT_PEER_BIN"]
 PROBE = os.environ["VOUCHSAFE_LIBRARY_PROBE_BIN"]
 REFUSED, UNREACHABLE, NSM, USAGE, MACHINE = 11, 12, 14, 15, 16
 
@@ -138,6 +139,23 @@ class Library(WithEnclave):
                            "than version 2, which this process has held")
             probe.stdin.close()
             self.assertEqual(probe.wait(TIMEOUT_S), 0)
+
+    def test_never_another_store(self):
+        """Of the same issuer, unless a setting says which."""
+        folder = tempfile.mkdtemp(prefix="vs-stores-")
+        self.addCleanup(shutil.rmtree, folder)
+        sock, issuer = os.path.join(folder, "sock"), os.path.join(folder, "issuer")
+        with subprocess.Popen([PEER, sock, issuer, "other-store"], stderr=subprocess.PIPE) as peer:
+            self.addCleanup(peer.kill)
+            self.assertEqual(peer.stderr.readline(), b"agent_peer: ready\n")
+            run = subprocess.run([PROBE, self.config(verifier=f"unix:{sock}", issuer=issuer), "x"],
+                                 input=b"\n\n", capture_output=True, check=False,
+                                 timeout=TIMEOUT_S, env=clean_environment())
+            peer.kill()
+        first, second = run.stdout.decode().splitlines()
+        self.assertEqual(first, "version 7")
+        self.assertRegex(second, "answer_not_authentic: delegation: .*it is for the store 0202.*, "
+                                 "pinned is 0102")
 
     def test_names(self):
         """Only its own, each with the version of the interface."""

@@ -37,10 +37,7 @@ static struct fault fault;
 static struct supervisor_plan plan;
 static int status;
 
-static inline struct wanted_list versions(uint32_t version)
-{
-    return (struct wanted_list){.count = 1, .item = {{.name = "a", .version = version}}};
-}
+#define STORE 0x5a /* each byte of its id */
 
 static inline void nap_ms(long ms)
 {
@@ -49,8 +46,12 @@ static inline void nap_ms(long ms)
 
 static inline void report_version(int report, uint32_t version)
 {
-    const struct wanted_list list = versions(version);
-    ck_ok(supervisor_report_versions(report, &list, NULL));
+    struct answer_held held = {
+        .any = true,
+        .versions = {.count = 1, .item = {{.name = "a", .version = version}}},
+    };
+    memset(held.store_id, STORE, sizeof held.store_id);
+    ck_ok(supervisor_report_held(report, &held, NULL));
 }
 
 static inline int start(void *context, int report)
@@ -61,13 +62,16 @@ static inline int start(void *context, int report)
     return world->program();
 }
 
-static inline enum err renew(void *context, const struct wanted_list *held, int report)
+static inline enum err renew(void *context, const struct answer_held *held, int report)
 {
     ck_assert_ptr_eq(context, world);
-    ck_assert_uint_eq(held->count, 1);
+    ck_assert_uint_eq(held->versions.count, 1);
+    ck_assert(held->any);
+    for (size_t i = 0; i < sizeof held->store_id; i++)
+        ck_assert_uint_eq(held->store_id[i], STORE);
     const unsigned which = ++world->renewals;
     if (which < ARRAY_LEN(world->held))
-        world->held[which] = held->item[0].version;
+        world->held[which] = held->versions.item[0].version;
     return world->renewal(which, report);
 }
 

@@ -132,6 +132,33 @@ START_TEST(older_than_held)
 }
 END_TEST
 
+START_TEST(valid_hold)
+{
+    struct answer_held held = {0};
+    struct answer_opened given = {
+        .count = 2, .item = {{.name = "a", .version = 3}, {.name = "b"}}, .store_id = {1}};
+    answer_hold(&held, &given);
+    given = (struct answer_opened){
+        .count = 2, .item = {{.name = "c", .version = 1}, {.name = "a", .version = 4}}};
+    given.store_id[0] = 2;
+    answer_hold(&held, &given);
+    ck_assert(held.any);
+    ck_assert_uint_eq(held.store_id[0], 2);
+    ck_assert_uint_eq(held.versions.count, 3); /* b, which may be asked for again */
+    const char *const names[] = {"c", "a", "b"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        ck_assert_str_eq(held.versions.item[i].name, names[i]);
+    ck_assert_uint_eq(held.versions.item[1].version, 4);
+    /* Where there is no room, what was opened goes first. */
+    given = (struct answer_opened){.count = PROTOCOL_SECRETS_MAX};
+    for (size_t i = 0; i < given.count; i++)
+        snprintf(given.item[i].name, sizeof given.item[i].name, "n%zu", i);
+    answer_hold(&held, &given);
+    ck_assert_uint_eq(held.versions.count, PROTOCOL_SECRETS_MAX);
+    ck_assert_str_eq(held.versions.item[PROTOCOL_SECRETS_MAX - 1].name, "n15");
+}
+END_TEST
+
 /* --- contents --- */
 
 START_TEST(wrong_content)
@@ -268,6 +295,7 @@ END_TEST
 UNIT_MAIN("agent_answer_secrets", wrong_name, wrong_listed_name, wrong_receipt_order,
           wrong_listed_order, wrong_order_of_both, no_second_secret, no_second_listed, extra_secret,
           extra_in_receipt, wrong_asked_version, wrong_receipt_version, wrong_floor,
-          older_than_held, wrong_content, swapped_ciphertexts, flipped_ciphertext, swapped_enc,
-          swapped_ciphertexts_signed, flipped_ciphertext_signed, wrong_enc_signed, junk_enc_signed,
-          wrong_sealed_document, wrong_sealed_version, wrong_recipient, wrong_format)
+          older_than_held, valid_hold, wrong_content, swapped_ciphertexts, flipped_ciphertext,
+          swapped_enc, swapped_ciphertexts_signed, flipped_ciphertext_signed, wrong_enc_signed,
+          junk_enc_signed, wrong_sealed_document, wrong_sealed_version, wrong_recipient,
+          wrong_format)

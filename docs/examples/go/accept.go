@@ -100,7 +100,11 @@ func (c *client) accept(secrets []wanted, got *answer, challenge []byte, doc *do
 			return nil, err
 		}
 	}
-	return unwrap(got, flags, doc, key)
+	values, err := unwrap(got, flags, doc, key)
+	if err == nil {
+		c.store = given.Store // an issuer may have delegated to several: from now on it is this one
+	}
+	return values, err
 }
 
 func (c *client) checkDelegation(message []byte, doc *document) (*delegation,

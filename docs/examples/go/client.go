@@ -88,7 +88,7 @@ type client struct {
 	verifier    string
 	issuers     map[string]*ecdsa.PublicKey // by kid; from loadIssuers
 	root        [sha256.Size]byte           // of the certificate
-	store       []byte                      // the only one to believe; nil: any that an issuer delegated to
+	store       []byte                      // the only one to believe; nil: the first that answers
 	nsm         string
 	application []byte
 	timeout     time.Duration

@@ -377,7 +377,7 @@ def request_body(document, wanted):
 
 class Client:
     """`issuers` from load_issuers; `root` SHA-256 of the root certificate; `store` the id of the
-    only store whose answers are taken, where one is pinned.  All of it, and the floors, belong
+    only store whose answers are taken; None: the first one that answers.  All of it, and the floors, belong
     into the measured image: whoever chooses them chooses the secrets."""
 
     def __init__(self, verifier, issuers, root=AWS_ROOT, store=None, nsm_at="/dev/nsm",
@@ -492,6 +492,7 @@ class Client:
             raise NotAuthentic("answer not authentic: a secret does not open") from error
         demand(all(1 <= len(item.value) <= SECRET_MAX for item in released),
                "a secret's size is out of bounds")
+        self.store = store  # an issuer may have delegated to several: from now on it is this one
         return released
 
     @staticmethod

@@ -174,6 +174,7 @@ class Lies(Samples):
         for name, told in liar.LIES.items():
             self.liar.lie = name
             self.client.held.clear()
+            self.client.store = None
             for ask in (self.ask_python, self.ask_go, self.ask_agent):
                 with self.subTest(lie=name, client=ask.__name__):
                     status, said = ask()
@@ -215,6 +216,23 @@ class Lies(Samples):
         self.assertRegex(said, "held before was 7")
         with open(self.files("go")["web/key"], "rb") as file:
             self.assertEqual(file.read(), b"web/key")
+
+
+    def test_another_store_than_before(self):
+        """One process, a second request: no other store of the same issuer answers."""
+        wanted = [vouchsafe_client.Wanted("web/key")]
+        self.client.release(wanted)
+        words = self.words("go", verifier=f"unix:{self.path}", issuer=self.liar_issuer,
+                           **{"refresh-s": "0.05"})
+        with subprocess.Popen([*words, "web/key"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=clean_environment(), text=True) as process:
+            self.assertEqual(process.stdout.readline(), "web/key version 7, 7 bytes\n")
+            self.liar.store = os.urandom(16)
+            said = [process.stderr.readline() for _ in range(2)][-1]
+            process.kill()
+        self.assertRegex(said, f"store {self.liar.store.hex()}, which is not the pinned one")
+        with self.assertRaisesRegex(vouchsafe_client.NotAuthentic, "which is not the pinned one"):
+            self.client.release(wanted)
 
 
 class Retries(Samples):
