@@ -4,15 +4,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/codec.h"
+#include "common/cose_sign1.h"
 #include "common/fd_cleanup.h"
 
 #define PATH_TEXT_MAX 4096
@@ -115,20 +114,31 @@ static enum err set_access(int fd, const char *shown, const struct deliver_acces
     return ERR_OK;
 }
 
-/* Writes beside the target and renames.  The temporary name begins with a dot, which no
- * secret's name does. */
+/* Where the file `name` is written, beside it.  Its own name makes it: what a writer that was
+ * killed left there is found again, by the next one and by deliver_remove.  It begins with a dot,
+ * which no secret's name does. */
+#define BESIDE_PREFIX ".vouchsafe-"
+#define BESIDE_DIGITS 16
+#define BESIDE_MAX    (sizeof BESIDE_PREFIX + BESIDE_DIGITS)
+static enum err beside(const char *name, char out[static BESIDE_MAX], struct fault *fault)
+{
+    uint8_t digest[SHA256_LEN];
+    if (digest_sha256(bytes_of_text(name), digest) != ERR_OK)
+        FAIL(fault, ERR_DELIVER, "no digest for a temporary name");
+    memcpy(out, BESIDE_PREFIX, sizeof BESIDE_PREFIX);
+    hex_encode(bytes_of(digest, BESIDE_DIGITS / 2), out + sizeof BESIDE_PREFIX - 1);
+    return ERR_OK;
+}
+
+/* Writes beside the target and renames. */
 static enum err write_beside(int dir, const char *name, const char *shown,
                              const struct deliver_access *access, const struct secret *value,
                              struct fault *fault)
 {
     TRY(check_target(dir, name, shown, fault));
-    uint64_t random = 0;
-    if (RAND_bytes((unsigned char *)&random, sizeof random) != 1) {
-        ERR_clear_error();
-        FAIL(fault, ERR_DELIVER, "no random bytes for a temporary name");
-    }
-    char temporary[40];
-    snprintf(temporary, sizeof temporary, ".vouchsafe-%016" PRIx64, random);
+    char temporary[BESIDE_MAX];
+    TRY(beside(name, temporary, fault));
+    unlinkat(dir, temporary, 0); /* where something stays, O_EXCL sees it */
     CLEANUP(fd_close)
     int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -191,19 +201,49 @@ bool deliver_holds(const char *path, const struct secret *value)
     return view.len == expected.len && CRYPTO_memcmp(view.ptr, expected.ptr, view.len) == 0;
 }
 
+/* The folder, with the last slash, and the name in it. */
+static enum err split(const char *path, char dir[static PATH_TEXT_MAX], const char **name,
+                      struct fault *fault)
+{
+    const char *slash = strrchr(path, '/');
+    *name = slash == NULL ? path : slash + 1;
+    if (snprintf(dir, PATH_TEXT_MAX, "%.*s", (int)(*name - path), path) >= PATH_TEXT_MAX)
+        FAIL(fault, ERR_DELIVER, "the path is too long");
+    if ((*name)[0] == '\0')
+        FAIL(fault, ERR_DELIVER, "%s names no file", path);
+    return ERR_OK;
+}
+
 enum err deliver_path(const char *path, const struct secret *value,
                       const struct deliver_access *access, struct fault *fault)
 {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash == NULL ? path : slash + 1;
-    char dir[PATH_TEXT_MAX] = ".";
-    if (slash != NULL &&
-        snprintf(dir, sizeof dir, "%.*s", (int)(slash - path + 1), path) >= (int)sizeof dir)
-        FAIL(fault, ERR_DELIVER, "the path is too long");
-    if (name[0] == '\0')
-        FAIL(fault, ERR_DELIVER, "%s names no file", path);
-    CLEANUP(fd_close) int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *name = NULL;
+    char dir[PATH_TEXT_MAX];
+    TRY(split(path, dir, &name, fault));
+    CLEANUP(fd_close)
+    int folder = open(dir[0] == '\0' ? "." : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
         FAIL(fault, ERR_DELIVER, "the folder of %.180s: %s", path, strerror(errno));
     return write_beside(folder, name, path, access, value, fault);
+}
+
+static enum err remove_one(const char *path, struct fault *fault)
+{
+    if (unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR)
+        FAIL(fault, ERR_DELIVER, "%.200s cannot be removed: %s", path, strerror(errno));
+    return ERR_OK;
+}
+
+enum err deliver_remove(const char *path, struct fault *fault)
+{
+    const char *name = NULL;
+    char dir[PATH_TEXT_MAX];
+    char temporary[BESIDE_MAX];
+    char left[PATH_TEXT_MAX + BESIDE_MAX];
+    const enum err err = remove_one(path, fault);
+    TRY(split(path, dir, &name, fault));
+    TRY(beside(name, temporary, fault));
+    snprintf(left, sizeof left, "%s%s", dir, temporary);
+    TRY(remove_one(left, fault));
+    return err;
 }

@@ -39,6 +39,9 @@ struct deliver_access {
  * regular file or nothing. */
 MUST_CHECK enum err deliver_path(const char *path, const struct secret *value,
                                  const struct deliver_access *access, struct fault *fault);
+/* The file is gone after that, and with it what a process that was killed left of a newer one;
+ * where it is not there, nothing happens. */
+MUST_CHECK enum err deliver_remove(const char *path, struct fault *fault);
 /* To an open descriptor, such as standard output. */
 MUST_CHECK enum err deliver_write(int fd, const char *what, const struct secret *value,
                                   struct fault *fault);

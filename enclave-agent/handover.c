@@ -6,14 +6,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "journal.h"
+
 extern char **environ; /* POSIX has it in no header */
+
+static void remove_file(const char *path)
+{
+    struct fault fault = FAULT_NONE;
+    if (deliver_remove(path, &fault) != ERR_OK)
+        journal_say("a secret stays behind: %s", fault.detail);
+}
 
 void handover_undo(struct handover *handover)
 {
     for (size_t i = 0; i < handover->fd_count; i++)
         close(handover->fd[i]);
     for (size_t i = 0; i < handover->file_count; i++)
-        unlink(handover->file[i]);
+        remove_file(handover->file[i]);
     for (size_t i = 0; i < handover->variable_count; i++)
         secret_free(handover->variable[i]);
     *handover = (struct handover){0};
@@ -223,6 +232,6 @@ void handover_withdraw(const struct settings *settings)
 {
     for (size_t i = 0; i < settings->deliveries.count; i++) {
         if (delivery_is_file(&settings->deliveries.item[i]))
-            unlink(settings->deliveries.item[i].place);
+            remove_file(settings->deliveries.item[i].place);
     }
 }

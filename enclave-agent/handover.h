@@ -15,7 +15,7 @@ struct handover {
     size_t variable_count;
     struct secret *variable[DELIVERIES_MAX]; /* VARIABLE=value, and a NUL */
 };
-/* Nothing stays behind. */
+/* Nothing stays behind, or it is said. */
 void handover_undo(struct handover *handover);
 
 /* Before anything is asked for: mounts what --tmpfs names, and says what is less than it
@@ -41,7 +41,8 @@ MUST_CHECK enum err hand_over_again(const struct settings *settings,
                                     const struct answer_opened *opened,
                                     enum err (*replaced)(int to, struct fault *fault), int to,
                                     struct fault *fault);
-/* Removes what was delivered as files, by whichever process. */
+/* Removes what was delivered as files, by whichever process, and what one that was killed left
+ * half written; says which file it could not remove. */
 void handover_withdraw(const struct settings *settings);
 
 #endif

@@ -5,6 +5,7 @@ its files while it runs, whole and no older ones; a verifier that is away or ref
 nothing until max-staleness; and as the first process of a machine the agent ends with the
 machine, and says why.
 """
+import hashlib
 import os
 import shutil
 import signal
@@ -148,6 +149,11 @@ class Refreshing(WithAgents):
                                  timeout_s=1)
         self.shown("started")
         self.stop_server()
+        # As a child leaves it that is killed while it writes.
+        folder, name = os.path.split(self.file)
+        half = ".vouchsafe-" + hashlib.sha256(name.encode()).hexdigest()[:16]
+        with open(os.path.join(folder, half), "xb") as file:
+            file.write(VALUE[:3])
         before = time.monotonic()
         self.shown("SIGTERM", None)
         self.assertGreater(time.monotonic() - before, 1.5)
@@ -156,6 +162,15 @@ class Refreshing(WithAgents):
                                r"more at most; asking again in \d s")
         self.assertIn("no refresh succeeded for 4 s: the secrets' files are removed", said)
         self.assertIn("unreachable: no refresh succeeded for 4 s, and max-staleness allows 4", said)
+        self.assertEqual(os.listdir(folder), [])
+
+    def test_stays_behind(self):
+        """What cannot be removed is told of."""
+        agent = self.start_agent("--dir", self.dir, "--refresh", "1h", program=(
+            "sh", "-c", "rm $WEB_MESSAGES_FILE && mkdir $WEB_MESSAGES_FILE; exit 7"))
+        self.assertEqual(agent.wait(TIMEOUT_S), 7)
+        self.assertIn(f"a secret stays behind: {self.file} cannot be removed: Is a directory",
+                      self.read(self.err))
 
     def test_refused(self):
         """Anybody on the way can say so: it counts as silence does, and is said aloud."""

@@ -267,6 +267,66 @@ START_TEST(valid_access)
 }
 END_TEST
 
+/* A writer that is killed in the middle leaves its file, with some of the secret in it: it is at a
+ * place that the next writer, and the end, find. */
+static void leave_half(const char *path)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, "hal", 3), 3);
+    close(fd);
+}
+
+/* ".vouchsafe-" and 16 digits of `printf out | sha256sum`. */
+#define BESIDE_OUT ".vouchsafe-762069bc07a6e1b5"
+
+START_TEST(valid_left_by_the_killed)
+{
+    make_dir();
+    CLEANUP(secret_freep) struct secret *one = secret_of("one");
+    leave_half(inside(BESIDE_OUT));
+    ck_ok(deliver_path(inside("out"), one, &access_own, &fault));
+    ck_content(inside("out"), "one");
+    ck_assert_uint_eq(entries(dir), 1);
+    leave_half(inside(BESIDE_OUT));
+    leave_half(inside("other"));
+    ck_ok(deliver_remove(inside("out"), &fault));
+    ck_assert_uint_eq(entries(dir), 1);
+    ck_content(inside("other"), "hal");
+    ck_ok(deliver_remove(inside("out"), &fault)); /* there is none */
+    ck_ok(deliver_remove(inside("no/such"), &fault));
+    ck_assert_int_eq(chdir(dir), 0);
+    leave_half(BESIDE_OUT);
+    ck_ok(deliver_remove("out", &fault));
+    ck_assert_uint_eq(entries(dir), 1);
+    remove_dir();
+}
+END_TEST
+
+/* What stands in one of the two places and cannot be removed is told of, and the other is
+ * removed all the same. */
+START_TEST(wrong_removal)
+{
+    make_dir();
+    ck_assert_int_eq(mkdir(inside("out"), 0700), 0);
+    leave_half(inside(BESIDE_OUT));
+    ck_err(deliver_remove(inside("out"), &fault), ERR_DELIVER);
+    ck_assert_msg(strstr(fault.detail, "/out cannot be removed: Is a directory") != NULL, "%s",
+                  fault.detail);
+    ck_assert_uint_eq(entries(dir), 1);
+    ck_assert_int_eq(rmdir(inside("out")), 0);
+    CLEANUP(secret_freep) struct secret *one = secret_of("one");
+    ck_assert_int_eq(mkdir(inside(BESIDE_OUT), 0700), 0);
+    ck_err(deliver_path(inside("out"), one, &access_own, &fault), ERR_DELIVER);
+    leave_half(inside("out"));
+    ck_err(deliver_remove(inside("out"), &fault), ERR_DELIVER);
+    ck_assert_msg(strstr(fault.detail, BESIDE_OUT " cannot be removed") != NULL, "%s",
+                  fault.detail);
+    ck_assert_uint_eq(entries(dir), 1);
+    remove_dir();
+}
+END_TEST
+
 /* A disk that is full leaves nothing behind and the old file as it was. */
 START_TEST(wrong_write)
 {
@@ -308,4 +368,4 @@ END_TEST
 
 UNIT_MAIN("agent_deliver", valid_variables, valid_memfd, wrong_memfd_writes, valid_inheritance,
           valid_memfd_moved_up, no_descriptors, valid_files, wrong_places, valid_path, valid_access,
-          wrong_write, valid_holds)
+          wrong_write, valid_left_by_the_killed, wrong_removal, valid_holds)
