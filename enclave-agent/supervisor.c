@@ -34,6 +34,7 @@ struct supervisor {
     pid_t self;
     pid_t program;
     bool program_gone;
+    bool program_stays; /* it was to end, and may not be ended by this process */
     int program_status;
     int64_t started_ms;
     pid_t courier; /* the child of a refresh; 0: none */
@@ -141,7 +142,8 @@ static enum err take_signals(struct supervisor *sv, struct fault *fault)
 }
 
 /* In a child: signals as the agent found them.  It does not outlive its supervisor, for
- * nobody would take its secrets away when they are stale. */
+ * nobody would take its secrets away when they are stale; but the kernel forgets that where a
+ * program changes its credentials, and a program can take it back. */
 static bool begin_child(const struct supervisor *sv)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == sv->self &&
@@ -285,6 +287,18 @@ static void become_stale(struct supervisor *sv, int64_t now_ms)
         sv->kill_ms = now_ms;
 }
 
+/* Of a program that became another user.  It does not end with this process either: the kernel
+ * forgets what begin_child asked for when credentials change (prctl(2), PR_SET_PDEATHSIG). */
+static void give_up(struct supervisor *sv)
+{
+    say(sv,
+        "the program cannot be ended: %s; it runs on with what it has read: end it, or its "
+        "machine, and let the agent be root where a program changes its user",
+        strerror(errno));
+    sv->program_stays = true;
+    sv->program_gone = true; /* for whoever waits for it here */
+}
+
 /* What is due by the clock; gives how long nothing will be. */
 static int64_t on_time(struct supervisor *sv)
 {
@@ -293,10 +307,10 @@ static int64_t on_time(struct supervisor *sv)
     if (sv->stale_ms != 0) {
         if (now_ms < sv->kill_ms)
             return sv->kill_ms - now_ms;
-        /* Where even that is not permitted, it ends with this process (begin_child). */
-        if (kill(sv->program, SIGKILL) != 0)
-            sv->program_gone = true;
-        return wait_ms;
+        if (kill(sv->program, SIGKILL) == 0)
+            return wait_ms;
+        give_up(sv);
+        return 0;
     }
     /* Before it is the program (started()), there is no plan, and nothing is due. */
     switch (refresh_next(&sv->refresh, now_ms, &wait_ms)) {
@@ -400,8 +414,9 @@ static enum err supervise(struct supervisor *sv, int *status, struct fault *faul
     if (sv->stale_ms != 0)
         FAIL(fault, ERR_UNREACHABLE,
              "no refresh succeeded for %" PRId64 " s, and max-staleness allows %" PRId64
-             ": the program was ended",
-             sv->stale_ms / 1000, sv->plan->refresh.max_staleness_ms / 1000);
+             ": the program %s",
+             sv->stale_ms / 1000, sv->plan->refresh.max_staleness_ms / 1000,
+             sv->program_stays ? "could not be ended, and runs on" : "was ended");
     *status = sv->program_status;
     return ERR_OK;
 }

@@ -40,7 +40,8 @@ struct supervisor_plan {
 
 /* Returns when the program is gone: its exit status, or 128 and the signal's number.
  * ERR_UNREACHABLE where no refresh succeeded for `max_staleness_ms`: the files are gone, and
- * so is the program.  ERR_INTERNAL, ERR_NO_MEMORY where it could not be started. */
+ * so is the program, unless it is another user's that this process may not end, which is said.
+ * ERR_INTERNAL, ERR_NO_MEMORY where it could not be started. */
 MUST_CHECK enum err supervisor_run(const struct supervisor_plan *plan,
                                    const struct supervisor_work *work, int *status,
                                    struct fault *fault);

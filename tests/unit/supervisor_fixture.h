@@ -115,7 +115,7 @@ static inline void setup(int (*program)(void))
     status = -1;
 }
 
-static inline enum err run_with(int (*start_with)(void *context, int report))
+static inline enum err supervise(int (*start_with)(void *context, int report))
 {
     const struct supervisor_work work = {.context = world,
                                          .start = start_with,
@@ -123,7 +123,12 @@ static inline enum err run_with(int (*start_with)(void *context, int report))
                                          .confine = confine,
                                          .withdraw = withdraw,
                                          .say = say};
-    const enum err err = supervisor_run(&plan, &work, &status, &fault);
+    return supervisor_run(&plan, &work, &status, &fault);
+}
+
+static inline enum err run_with(int (*start_with)(void *context, int report))
+{
+    const enum err err = supervise(start_with);
     /* No child is left, and signals are as they were. */
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     sigset_t blocked;

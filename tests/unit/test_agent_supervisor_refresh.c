@@ -1,4 +1,5 @@
 /* The agent beside its program: new versions while it runs, and the end of old ones. */
+#define _GNU_SOURCE /* setresuid */
 #include "supervisor_fixture.h"
 
 static void set_refresh(int (*program)(void), enum err (*renewal)(unsigned which, int report),
@@ -206,6 +207,7 @@ static void ck_stale(int (*program)(void), enum err (*renewal)(unsigned which, i
     ck_assert_uint_eq(world->withdrawn, 1);
     ck_assert_uint_eq(count_said("the secrets' files are removed, and the program is to end"), 1);
     ck_assert_ptr_nonnull(strstr(fault.detail, "max-staleness allows"));
+    ck_assert_ptr_nonnull(strstr(fault.detail, ": the program was ended"));
     ck_assert_int_eq(status, -1);
 }
 
@@ -227,6 +229,39 @@ START_TEST(valid_stale)
 }
 END_TEST
 
+/* As a set-user-ID program does it. */
+static int become_root(void)
+{
+    if (setresuid(0, 0, 0) != 0)
+        return 1;
+    world->pid = getpid();
+    nap_ms(20000);
+    return 1;
+}
+
+/* Nobody is told that it was ended. */
+START_TEST(wrong_user_to_end)
+{
+    if (geteuid() != 0)
+        return;
+    set_refresh(become_root, refused, 30);
+    plan.refresh.max_staleness_ms = 500;
+    plan.grace_ms = 100;
+    ck_assert_int_eq(setresuid(12345, 12345, 0), 0);
+    const int64_t before_ms = supervisor_clock_ms();
+    ck_err(supervise(start), ERR_UNREACHABLE);
+    ck_assert_int_lt(supervisor_clock_ms() - before_ms, 5000);
+    ck_assert_int_eq(setresuid(0, 0, 0), 0);
+    ck_assert_uint_eq(world->withdrawn, 1);
+    ck_assert_uint_eq(
+        count_said("the program cannot be ended: Operation not permitted; it runs on"), 1);
+    ck_assert_ptr_nonnull(strstr(fault.detail, ": the program could not be ended, and runs on"));
+    ck_assert_int_eq(kill(world->pid, 0), 0);
+    ck_assert_int_eq(kill(world->pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(world->pid, NULL, 0), world->pid);
+}
+END_TEST
+
 /* Success puts the end off. */
 static int outlive(void)
 {
@@ -245,4 +280,4 @@ END_TEST
 
 UNIT_MAIN("agent_supervisor_refresh", valid_period, valid_nothing_new, valid_no_signal, valid_hup,
           valid_signal_is_owed, wrong_end_of_a_renewal, valid_signal_while_refreshing, valid_stale,
-          valid_not_stale)
+          wrong_user_to_end, valid_not_stale)
