@@ -1,6 +1,8 @@
 /* What a process of the agent gives up once it has started: every system call that the rest
  * of its work does not need.  A mistake in a parser or a library then cannot start a program,
- * trace another process or load a module; it ends the process instead, by SIGSYS.
+ * mount, or load a module; it ends the process instead, by SIGSYS.  It is no sandbox: files stay
+ * within reach, and where the agent is root /proc/PID/mem of another process is a file.  That
+ * ptrace is not there makes it longer, not impossible.
  *
  * For processes that never become the program.  A filter is inherited, and a program's system
  * calls are its own affair; so `run` has none where it becomes the program itself.  Filters
