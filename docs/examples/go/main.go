@@ -145,7 +145,10 @@ func start() error {
 	dir := flag.String("dir", "", "where to write them, a tmpfs")
 	flag.Parse()
 
-	var err error
+	_, err := dialTo(c.verifier)
+	if err != nil {
+		return err
+	}
 	if c.issuers, err = loadIssuers(*issuer); err != nil {
 		return err
 	}

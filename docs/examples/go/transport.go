@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,35 +71,51 @@ func dialVsock(cid, port uint32) (net.Conn, error) {
 	return vsockConn{os.NewFile(uintptr(fd), "vsock")}, nil
 }
 
-// dial: unix:/PATH, vsock://CID:PORT or http://HOST:PORT. TLS would hide the secrets' names from
+type dial func(ctx context.Context) (net.Conn, error)
+
+// dialTo: unix:/PATH, vsock://CID:PORT or http://HOST:PORT. TLS would hide the secrets' names from
 // the parent; what makes an answer authentic is its receipt.
-func dial(ctx context.Context, url string) (net.Conn, error) {
-	var dialer net.Dialer
-	if path, ok := strings.CutPrefix(url, "unix:"); ok {
-		return dialer.DialContext(ctx, "unix", path)
+func dialTo(url string) (dial, error) {
+	over := func(network, address string) dial {
+		return func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}
+	}
+	if path, ok := strings.CutPrefix(url, "unix:"); ok && path != "" {
+		return over("unix", path), nil
 	}
 	if at, ok := strings.CutPrefix(url, "vsock://"); ok {
 		left, right, _ := strings.Cut(at, ":")
 		cid, err1 := strconv.ParseUint(left, 10, 32)
 		port, err2 := strconv.ParseUint(right, 10, 32)
-		if err := errors.Join(err1, err2); err != nil {
-			return nil, err
+		if err1 == nil && err2 == nil {
+			return func(context.Context) (net.Conn, error) {
+				return dialVsock(uint32(cid), uint32(port))
+			}, nil
 		}
-		return dialVsock(uint32(cid), uint32(port))
 	}
 	if at, ok := strings.CutPrefix(url, "http://"); ok {
-		return dialer.DialContext(ctx, "tcp", at)
+		host, text, err1 := net.SplitHostPort(at)
+		_, err2 := strconv.ParseUint(text, 10, 16)
+		if err1 == nil && err2 == nil && host != "" {
+			return over("tcp", at), nil
+		}
 	}
-	return nil, fmt.Errorf("%q is no address of a verifier", url)
+	return nil, failed(statusUsage, "%q is no address of a verifier: unix:/PATH, vsock://CID:PORT or"+
+		" http://HOST:PORT", url)
 }
 
 // post: what a 200 answers, into `answer`; a *refusal for another status; an error that is neither
 // that nor a *failure where the connection fails.
 func post(ctx context.Context, url, path string, body []byte, answer any) error {
+	dial, err := dialTo(url)
+	if err != nil {
+		return err
+	}
 	client := http.Client{
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dial(ctx, url)
+				return dial(ctx)
 			},
 			DisableKeepAlives:  true,
 			DisableCompression: true,
@@ -178,7 +195,12 @@ func checkValue(decoder *json.Decoder, depth int) error {
 			if err != nil {
 				return err
 			}
-			name := strings.ToLower(key.(string)) // encoding/json takes "Receipt" for "receipt"
+			// encoding/json takes "Receipt" for "receipt", and letters beyond ASCII for those that
+			// they look like (U+017F, U+212A): this protocol has neither.
+			if strings.ContainsFunc(key.(string), func(r rune) bool { return r >= utf8.RuneSelf }) {
+				return fmt.Errorf("member %q is not ASCII", key)
+			}
+			name := strings.ToLower(key.(string))
 			if seen[name] {
 				return fmt.Errorf("member %q twice", name)
 			}

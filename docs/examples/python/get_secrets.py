@@ -15,10 +15,17 @@ from cryptography.x509 import load_pem_x509_certificate
 from vouchsafe_client import AWS_ROOT, Client, Error, Wanted, load_issuers
 
 
+def make_folders(path):
+    """Mode 0700, each one that is missing: os.makedirs gives a mode to the last one only."""
+    if not os.path.isdir(path):
+        make_folders(os.path.dirname(path) or ".")
+        os.mkdir(path, 0o700)
+
+
 def write(folder, item):
     """DIR/NAME, mode 0400, whole or not at all.  DIR is to be a file system in memory."""
     path = os.path.join(folder, item.name)
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    make_folders(os.path.dirname(path))
     fd, beside = tempfile.mkstemp(dir=os.path.dirname(path))
     try:
         with os.fdopen(fd, "wb") as file:

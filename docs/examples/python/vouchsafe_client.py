@@ -262,24 +262,34 @@ class Document:
 
 # ---- HTTP: section 1 ----
 
+def read_url(url):
+    """The family, None where a name has to be resolved, and the address; Error where it is none."""
+    kind, _, rest = url.partition(":")
+    if kind == "unix" and rest:
+        return socket.AF_UNIX, rest
+    vsock = re.fullmatch(r"//([0-9]{1,10}):([0-9]{1,10})", rest) if kind == "vsock" else None
+    if vsock and max(numbers := tuple(map(int, vsock.groups()))) < 2**32:
+        return socket.AF_VSOCK, numbers
+    tcp = (re.fullmatch(r"//(?:([^/:@\[\]]+)|\[([^/@\[\]]+)\]):([0-9]{1,5})", rest)
+           if kind == "http" else None)
+    if tcp and int(tcp[3]) < 2**16:
+        return None, (tcp[1] or tcp[2], int(tcp[3]))
+    raise Error(f"{url!r} is no address of a verifier: unix:/PATH, vsock://CID:PORT or "
+                "http://HOST:PORT")
+
+
 class Connection(http.client.HTTPConnection):
     """unix:/PATH, vsock://CID:PORT or http://HOST:PORT.  TLS would hide the secrets' names
     from the parent; what makes an answer authentic is its receipt."""
 
     def __init__(self, url, timeout_s):
-        self.url, self.opened = url, None
+        self.at, self.opened = read_url(url), None
         super().__init__("verifier", timeout=timeout_s)
 
     def connect(self):
-        kind, _, rest = self.url.partition(":")
-        if kind == "unix":
-            family, address = socket.AF_UNIX, rest
-        elif kind == "vsock":
-            cid, port = re.fullmatch(r"//(\d+):(\d+)", rest).groups()
-            family, address = socket.AF_VSOCK, (int(cid), int(port))
-        else:
-            host, port = re.fullmatch(r"//\[?([^/\]]+)\]?:(\d+)", rest).groups()
-            self.sock = self.opened = socket.create_connection((host, int(port)), self.timeout)
+        family, address = self.at
+        if family is None:
+            self.sock = self.opened = socket.create_connection(address, self.timeout)
             return
         self.sock = self.opened = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
@@ -382,6 +392,7 @@ class Client:
 
     def __init__(self, verifier, issuers, root=AWS_ROOT, store=None, nsm_at="/dev/nsm",
                  application=b"", timeout_s=120):
+        read_url(verifier)
         self.verifier, self.issuers, self.root, self.store = verifier, issuers, root, store
         self.nsm_at, self.application, self.timeout_s = nsm_at, application, timeout_s
         self.held = {}  # name -> the highest version that this process has held

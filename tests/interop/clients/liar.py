@@ -463,6 +463,12 @@ def member_twice(w):
     w.body = w.body[:-1] + b', "format": "hpke-x25519"}'
 
 
+@lie("body", "no JSON object|not those that were asked for")
+def member_in_letters_that_look_alike(w):
+    """Unicode's simple case folding makes an "s" of it."""
+    w.body = w.body.replace(b'"secrets"', '"\u017fecrets"'.encode())
+
+
 @lie("body", "no JSON object")
 def answer_that_is_no_object(w):
     w.body = b"[" + w.body + b"]"

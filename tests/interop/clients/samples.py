@@ -71,6 +71,8 @@ class RealServer(Samples):
                                              "web/other version 1, 65536 bytes\n")
                 found = self.files(sample)
                 self.assertEqual(sorted(found), [SECRET, "web/other"])
+                for folder in ("secrets-" + sample, f"secrets-{sample}/web"):
+                    self.assertEqual(os.stat(self.store.path(folder)).st_mode & 0o7777, 0o700)
                 for name, value in ((SECRET, b"the second"), ("web/other", b"x" * 65536)):
                     self.assertEqual(os.stat(found[name]).st_mode & 0o7777, 0o400)
                     with open(found[name], "rb") as file:
@@ -118,6 +120,17 @@ class RealServer(Samples):
                         status = 120
                     self.assertEqual((run.returncode, run.stdout), (status, ""), run.stderr)
                     self.assertRegex(run.stderr, text)
+
+
+    def test_no_address(self):
+        """At once, not after the time that a verifier has."""
+        for sample in PROGRAMS:
+            for verifier in ("vsock:3:8443", "vsock://3:4294967296", "http://host", "http://:80",
+                             "unix:"):
+                with self.subTest(sample=sample, verifier=verifier):
+                    run = self.run_sample(sample, SECRET, verifier=verifier)
+                    self.assertEqual((run.returncode, run.stdout), (125, ""), run.stderr)
+                    self.assertRegex(run.stderr, "get.secrets: .* is no address of a verifier: .*\n$")
 
 
 class Lies(Samples):
