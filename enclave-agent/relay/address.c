@@ -51,7 +51,7 @@ static enum err parse_ipv4(const char *text, struct address *out, struct fault *
     uint64_t port = 0;
     if (colon != NULL && (size_t)(colon - text) < sizeof host)
         memcpy(host, text, (size_t)(colon - text));
-    if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+    if (colon == NULL || inet_pton(AF_INET, host, &address.sin_addr) != 1)
         FAIL(fault, ERR_USAGE, "not vsock:PORT, unix:/PATH or an IPv4 address with its port");
     TRY(parse_port(colon + 1, UINT16_MAX, &port, fault));
     address.sin_port = htons((uint16_t)port);

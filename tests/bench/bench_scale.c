@@ -134,6 +134,7 @@ static void commit(struct warden_fixture *f, const struct ledger_change *change,
 static void fill(struct warden_fixture *f, uint64_t size)
 {
     const uint64_t images = size / BUILDS_OF_IMAGE;
+    ck_assert(images > 0);
     for (uint64_t made = 0, build = 1; build < size;) {
         CLEANUP(ledger_change_free) struct ledger_change change = {.count = 0};
         uint64_t revision;

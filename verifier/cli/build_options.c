@@ -79,8 +79,8 @@ static enum err take_measured(json_t *params, const struct cli_args *args,
 {
     const char *from = cli_args_value(args, "from");
     const char *eif = cli_args_value(args, "eif");
-    struct nitro_measurements printed;
-    struct nitro_measurements measured;
+    struct nitro_measurements printed = {0};
+    struct nitro_measurements measured = {0};
     if (from != NULL && eif != NULL && strcmp(from, "-") == 0 && strcmp(eif, "-") == 0)
         FAIL(fault, ERR_USAGE, "--from and --eif cannot both be standard input");
     if (eif != NULL)
