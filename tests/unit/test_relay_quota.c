@@ -64,7 +64,7 @@ END_TEST
 
 START_TEST(long_table)
 {
-    struct quota *place[QUOTA_PEERS];
+    struct quota *place[QUOTA_PEERS] = {0};
     for (unsigned i = 0; i < QUOTA_PEERS; i++) {
         place[i] = quota_enter(&table, cid(i), 9, 100 + i);
         ck_assert_ptr_nonnull(place[i]);
