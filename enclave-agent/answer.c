@@ -303,10 +303,10 @@ void answer_hold(struct answer_held *held, const struct answer_opened *opened)
     }
     for (size_t i = 0; i < held->versions.count && versions->count < PROTOCOL_SECRETS_MAX; i++) {
         const struct wanted *before = &held->versions.item[i];
-        size_t at = 0;
-        while (at < opened->count && strcmp(versions->item[at].name, before->name) != 0)
-            at++;
-        if (at == opened->count)
+        size_t n = 0;
+        while (n < opened->count && strcmp(versions->item[n].name, before->name) != 0)
+            n++;
+        if (n == opened->count)
             versions->item[versions->count++] = *before;
     }
     *held = now;
