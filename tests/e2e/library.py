@@ -31,7 +31,7 @@ class Library(WithEnclave):
         cls.addClassCleanup(shutil.rmtree, cls.dir)
         output("meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--tags",
                "runtime,devel", "--destdir", cls.dir)
-        cls.library = cls.only("libvouchsafe-agent.so.0")
+        cls.shared_object = cls.only("libvouchsafe-agent.so.0")
         environment = clean_environment(
             PKG_CONFIG_PATH=os.path.dirname(cls.only("vouchsafe-agent.pc")),
             PKG_CONFIG_SYSROOT_DIR=cls.dir)
@@ -61,7 +61,7 @@ class Library(WithEnclave):
         return subprocess.run(
             [*under, self.program, config, name], input=guess, capture_output=True, check=False,
             timeout=TIMEOUT_S,
-            env=clean_environment(LD_LIBRARY_PATH=os.path.dirname(self.library)))
+            env=clean_environment(LD_LIBRARY_PATH=os.path.dirname(self.shared_object)))
 
     def fails(self, status, says, run):
         self.assertEqual(run.returncode, status, run.stderr)
@@ -160,7 +160,7 @@ class Library(WithEnclave):
     def test_names(self):
         """Only its own, each with the version of the interface."""
         names = [line.split()[-1] for line in
-                 output("nm", "-D", "--defined-only", self.library).splitlines()]
+                 output("nm", "-D", "--defined-only", self.shared_object).splitlines()]
         strange = [name for name in names if name != "VOUCHSAFE_AGENT_0" and not re.fullmatch(
             "vouchsafe_agent_[a-z_]+@@VOUCHSAFE_AGENT_0", name)]
         self.assertEqual(strange, [])
@@ -169,7 +169,7 @@ class Library(WithEnclave):
             declared = re.findall(r"^(?!typedef)[a-z][\w *]*?\b(vouchsafe_agent_\w+)\(", file.read(), re.M)
         self.assertEqual(sorted(name.split("@")[0] for name in names if "@@" in name),
                          sorted(declared))
-        dynamic = output("readelf", "-d", self.library)
+        dynamic = output("readelf", "-d", self.shared_object)
         self.assertIn("[libvouchsafe-agent.so.0]", dynamic)
         self.assertNotRegex(dynamic, "R(UN)?PATH")
 
