@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "enclave-agent/deliver.h"
+#include "enclave-agent/handover.h"
 
 static struct fault fault;
 static char dir[64];
@@ -366,6 +367,44 @@ START_TEST(valid_holds)
 }
 END_TEST
 
+/* --- Again, at a refresh --- */
+
+static enum err told_with;
+static unsigned told;
+
+static enum err tell(int to, struct fault *f)
+{
+    (void)to;
+    (void)f;
+    told++;
+    ck_assert_int_ne(access(inside("x"), F_OK), 0); /* before there is anything to see */
+    return told_with;
+}
+
+/* A file that is new and that nobody was told of would be taken for known the next time. */
+START_TEST(valid_told_first)
+{
+    struct settings settings = {0};
+    struct answer_opened opened = {.count = 1, .item = {{.name = "a", .value = secret_of("new")}}};
+    char text[300];
+    make_dir();
+    snprintf(text, sizeof text, "a=file:%s", inside("x"));
+    ck_ok(wanted_add(&settings.wanted, bytes_of_text("a"), 0, 0, NULL));
+    ck_ok(delivery_plan_add(&settings.deliveries, &settings.wanted, text, &fault));
+    told_with = ERR_DELIVER;
+    ck_err(hand_over_again(&settings, &opened, tell, 0, &fault), ERR_DELIVER);
+    ck_assert_int_ne(access(inside("x"), F_OK), 0);
+    told_with = ERR_OK;
+    ck_ok(hand_over_again(&settings, &opened, tell, 0, &fault));
+    ck_assert_int_eq(access(inside("x"), F_OK), 0);
+    ck_ok(hand_over_again(&settings, &opened, tell, 0, &fault));
+    ck_assert_uint_eq(told, 2); /* nothing was new the last time */
+    delivery_plan_free(&settings.deliveries);
+    answer_opened_free(&opened);
+    remove_dir();
+}
+END_TEST
+
 UNIT_MAIN("agent_deliver", valid_variables, valid_memfd, wrong_memfd_writes, valid_inheritance,
           valid_memfd_moved_up, no_descriptors, valid_files, wrong_places, valid_path, valid_access,
-          wrong_write, valid_left_by_the_killed, wrong_removal, valid_holds)
+          wrong_write, valid_left_by_the_killed, wrong_removal, valid_holds, valid_told_first)
