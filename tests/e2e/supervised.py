@@ -15,6 +15,7 @@ import time
 import unittest
 
 from enclave import AGENT, SECRET, VALUE, WithEnclave
+from parent_log import Log
 from server import SLOWER, TIMEOUT_S, clean_environment
 
 # Says what it sees of its secret at the start, and at each signal.
@@ -347,11 +348,17 @@ class FirstProcess(WithAgents):
         self.stopped(machine, 121, "vsock")
 
     def test_machine_that_lacks_a_folder(self):
-        """On a disk that nobody may write to it cannot be made."""
-        machine = self.machine(self.SETTINGS, begin="mkdir {root}/proc {root}/dev {root}/sys; "
+        """On a disk that nobody may write to it cannot be made; nobody sees the console, and the
+        parent hears of it all the same."""
+        os.makedirs(self.store.path("machine"))
+        log = Log(os.path.join(self.store.path("machine"), "log"))
+        self.addCleanup(log.close)
+        machine = self.machine(self.SETTINGS + "log = unix:/log\n", begin="mkdir {root}/proc {root}/dev {root}/sys; "
                                "mount --rbind {root} {root}; mount -o remount,bind,ro {root}; ")
-        self.stopped(machine, 124, "tmpfs cannot be mounted on /run: No such file or directory; "
-                                   "the image needs that folder, and its kernel CONFIG_TMPFS")
+        says = ("tmpfs cannot be mounted on /run: No such file or directory; "
+                "the image needs that folder, and its kernel CONFIG_TMPFS")
+        self.stopped(machine, 124, says)
+        self.assertIn(says, "\n".join(log.lines()))
 
 
 if __name__ == "__main__":
