@@ -20,10 +20,17 @@ FIELDS = ("classes", "at", "rate", "seed", "variant", "own", "stop", "calls", "f
 LAST_LEN = 256
 
 
-def sanitizers_second():
+def sanitizers_second(closely=False):
     """For a process that loads the injector before all else: a sanitizer's own library is not the
-    first then, and would end the process for it, with status 1 and nothing of its own said."""
-    return {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+    first then, and would end the process for it, with status 1 and nothing of its own said.
+    Closely: through libraries without frame pointers, which is slow, so that what they leak
+    themselves is told from what we leak."""
+    options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    if not closely:
+        return {"ASAN_OPTIONS": options}
+    return {"ASAN_OPTIONS": options + ":fast_unwind_on_malloc=0",
+            "LSAN_OPTIONS": "print_suppressions=0:suppressions="
+                            + os.path.join(SOURCE, "tests/faults/lsan.supp")}
 
 
 class Injector:
@@ -38,7 +45,8 @@ class Injector:
 
     def environment(self):
         """For the process that is to be steered."""
-        return {"LD_PRELOAD": LIBRARY, "INJECT_FILE": self.path, **sanitizers_second()}
+        return {"LD_PRELOAD": LIBRARY, "INJECT_FILE": self.path,
+                **sanitizers_second(closely=self.get("classes") == ALLOC)}
 
     def get(self, name):
         return struct.unpack_from("=Q", self.block, 8 * FIELDS.index(name))[0]

@@ -242,7 +242,7 @@ class AgentUnderFailure(WithEnclave):
             [*AGENT, command, "--verifier", f"http://{self.store.ready['listen']}", "--issuer",
              self.issuer, "--nsm", self.module, "--root", self.root, "--timeout", str(timeout_s),
              *words], capture_output=True, check=False, timeout=TIMEOUT_S,
-            stdin=subprocess.DEVNULL, env=clean_environment(**self.injector.environment(), 
+            stdin=subprocess.DEVNULL, env=clean_environment(**self.injector.environment(),
                                                              INJECT_PROGRAM=os.path.basename(AGENT[-1])))
 
     def each(self, command, words, codes, check, plan, own=0):

@@ -38,17 +38,36 @@ static uint64_t at(const void *address)
     return (uintptr_t)address;
 }
 
-static void ask(int fd, const char *name, unsigned long number, struct nsm_raw raw)
+/* How many bytes of the reply were written.  The last random byte may be what untouched
+ * memory holds: not five times in a row. */
+static size_t ask_until_written(int fd, unsigned long number, const struct nsm_raw *question,
+                                struct nsm_raw *raw)
 {
-    memset(memory.reply, UNTOUCHED, sizeof memory.reply);
-    const uint64_t room = raw.reply_len;
-    if (ioctl(fd, number, &raw) != 0) {
+    size_t written = 0;
+    for (int i = 0; i < 5; i++) {
+        memset(memory.reply, UNTOUCHED, sizeof memory.reply);
+        *raw = *question;
+        if (ioctl(fd, number, raw) != 0)
+            return 0;
+        errno = 0;
+        written = sizeof memory.reply;
+        while (written > 0 && memory.reply[written - 1] == UNTOUCHED)
+            written--;
+        if (written >= raw->reply_len)
+            break;
+    }
+    return written;
+}
+
+static void ask(int fd, const char *name, unsigned long number, struct nsm_raw question)
+{
+    const uint64_t room = question.reply_len;
+    struct nsm_raw raw;
+    const size_t written = ask_until_written(fd, number, &question, &raw);
+    if (errno != 0) {
         printf("%s: %s\n", name, strerrorname_np(errno));
         return;
     }
-    size_t written = sizeof memory.reply;
-    while (written > 0 && memory.reply[written - 1] == UNTOUCHED)
-        written--;
     printf("%s: %llu of %llu, %zu written, begins %02x%02x\n", name,
            (unsigned long long)raw.reply_len, (unsigned long long)room, written, memory.reply[0],
            memory.reply[1]);

@@ -19,6 +19,7 @@ EIF_TOOL, VOUCHSAFE = sys.argv[1:]
 CMDLINE = "reboot=k panic=30 pci=off nomodules console=ttyS0"
 SECTION_HEAD = 12
 CRC_AT = 544
+FAKETIME = "/usr/$LIB/faketime/libfaketime.so.1"  # $LIB is ld.so's: where Debian has libraries
 LARGE_MB = 200
 DATA_MAX = 4 << 20  # what a process may have for a file of any size
 checks = 0
@@ -68,16 +69,17 @@ class Folder:
     def signer(self, name, curve, *, x509_version=3, time=None):
         """Key and certificate.  Version 1 is what AWS's instructions make: a request, signed."""
         key, cert, request = (self.at(name + end) for end in (".key", ".pem", ".csr"))
-        then = [] if time is None else ["faketime", time]
+        then = {} if time is None else {"env": {**os.environ, "LD_PRELOAD": FAKETIME,
+                                                "FAKETIME": "@" + time}}
         subject = ["-subj", "/CN=Signer/C=US/O=Example/OU=Builds", "-sha384"]
         must("openssl", "ecparam", "-name", curve, "-genkey", "-noout", "-out", key)
         if x509_version == 1:
             must("openssl", "req", "-new", "-key", key, *subject, "-out", request)
-            must(*then, "openssl", "x509", "-req", "-days", "20", "-in", request, "-out", cert,
-                 "-sha384", "-signkey", key)
+            must("openssl", "x509", "-req", "-days", "20", "-in", request, "-out", cert,
+                 "-sha384", "-signkey", key, **then)
         else:
-            must(*then, "openssl", "req", "-new", "-x509", "-days", "20", "-key", key, *subject,
-                 "-out", cert)
+            must("openssl", "req", "-new", "-x509", "-days", "20", "-key", key, *subject,
+                 "-out", cert, **then)
         return cert, key
 
     def build(self, name, disks, signer=("-", "-"), custom="-"):
