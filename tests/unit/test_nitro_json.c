@@ -450,8 +450,8 @@ START_TEST(long_broken_off)
     CLEANUP(buf_free) struct buf text = {0};
     for (size_t i = 0; i < 2000; i++)
         ck_ok(buf_append_text(&text, "[\n"));
-    for (size_t i = 0; i < 2000000; i++)
-        ck_ok(buf_append_text(&text, "1,"));
+    for (size_t i = 0; i < 200000; i++)
+        ck_ok(buf_append_text(&text, "1000000000000000000,"));
     fault = (struct fault)FAULT_NONE;
     ck_err(nitro_json_parse(bytes_of_buf(&text), &m, &fault), ERR_MEASUREMENT_INPUT);
     ck_assert_ptr_nonnull(strstr(fault.detail, "too many lines"));
