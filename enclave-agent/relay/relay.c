@@ -13,7 +13,7 @@
 #include "common/fd_cleanup.h"
 #include "common/log.h"
 #include "connect.h"
-#include "journal.h"
+#include "line_print.h"
 #include "seldom.h"
 
 #define SWEEP_MS       1000 /* how exact deadlines are */
@@ -63,7 +63,7 @@ static void finish(struct relay *r, struct connection *c)
     if (c->state == CONNECTION_OVER)
         return;
     if (c->state == CONNECTION_LOGS)
-        journal_end(c->line, c->quota, r->now_ms);
+        line_print_rest(c->line, c->quota, r->now_ms);
     else
         r->relayed_open--;
     r->open_count--;
@@ -170,7 +170,7 @@ static bool read_log(struct relay *r, struct connection *c)
     const ssize_t n = recv(c->watch[SIDE_ENCLAVE].fd, bytes, sizeof bytes, 0);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
-    journal_take(c->line, c->quota, bytes_of(bytes, (size_t)n), r->now_ms);
+    line_print_whole(c->line, c->quota, bytes_of(bytes, (size_t)n), r->now_ms);
     return n > 0;
 }
 

@@ -1,4 +1,4 @@
-#include "journal.h"
+#include "line_print.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ static void write_or_count(const struct line *line, struct quota *quota, int64_t
         quota->dropped++;
 }
 
-void journal_take(struct line *line, struct quota *quota, struct bytes bytes, int64_t now_ms)
+void line_print_whole(struct line *line, struct quota *quota, struct bytes bytes, int64_t now_ms)
 {
     while (line_take(line, &bytes)) {
         write_or_count(line, quota, now_ms);
@@ -31,7 +31,7 @@ void journal_take(struct line *line, struct quota *quota, struct bytes bytes, in
     }
 }
 
-void journal_end(struct line *line, struct quota *quota, int64_t now_ms)
+void line_print_rest(struct line *line, struct quota *quota, int64_t now_ms)
 {
     if (line_end(line))
         write_or_count(line, quota, now_ms);
