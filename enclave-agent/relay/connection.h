@@ -1,5 +1,5 @@
 /* One connection that an enclave has opened: relayed to the verifier, or with lines of a log.
- * What is done with each is relay.c's; here is what there is of them. */
+ * What is done with each is traffic.c's; here is what there is of them. */
 #ifndef VOUCHSAFE_RELAY_CONNECTION_H
 #define VOUCHSAFE_RELAY_CONNECTION_H
 

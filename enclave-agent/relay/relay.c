@@ -12,18 +12,14 @@
 
 #include "common/fd_cleanup.h"
 #include "common/log.h"
-#include "connect.h"
-#include "line_print.h"
-#include "seldom.h"
+#include "traffic.h"
 
-#define SWEEP_MS       1000 /* how exact deadlines are */
-#define DRAIN_MS       10000
-#define LINGER_MS      2000
-#define NEVER_MS       INT64_MAX
-#define EVENTS_MAX     64
-#define ACCEPTS_MAX    16 /* of one listener in a row: others want their turn */
-#define OTHER_FILES    16 /* descriptors besides the connections' */
-#define LAST_WORDS_MAX 65536
+#define SWEEP_MS    1000 /* how exact deadlines are */
+#define DRAIN_MS    10000
+#define NEVER_MS    INT64_MAX
+#define EVENTS_MAX  64
+#define ACCEPTS_MAX 16 /* of one listener in a row: others want their turn */
+#define OTHER_FILES 16 /* descriptors besides the connections' */
 
 /* Kinds of watches; those of a connection are SIDE_ENCLAVE and SIDE_VERIFIER. */
 enum { WATCH_RELAY = SIDES, WATCH_LOG, WATCH_SIGNALS, WATCH_RESOLVER };
@@ -35,18 +31,10 @@ struct relay {
     struct watch log_listener;
     struct watch signals;
     struct watch resolved;
-    struct resolver resolver;
-    struct quota_table quotas;
-    struct connection open; /* the head of those that are */
-    struct connection over; /* and of those to be freed */
-    unsigned open_count;    /* of both kinds */
-    unsigned relayed_open;
-    uint64_t relayed; /* since the start */
-    int64_t now_ms;   /* read once a round */
+    struct traffic traffic;
     int64_t swept_ms;
     int64_t stop_by_ms;  /* NEVER_MS: no signal came */
     bool accepts_paused; /* until the next sweep: this machine had nothing left */
-    struct seldom unreachable, unresolved, too_many, exhausted, idle;
 };
 
 static int64_t monotonic_ms(void)
@@ -56,203 +44,21 @@ static int64_t monotonic_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* --- connections --- */
-
-static void finish(struct relay *r, struct connection *c)
-{
-    if (c->state == CONNECTION_OVER)
-        return;
-    if (c->state == CONNECTION_LOGS)
-        line_print_rest(c->line, c->quota, r->now_ms);
-    else
-        r->relayed_open--;
-    r->open_count--;
-    c->state = CONNECTION_OVER;
-    quota_leave(c->quota);
-    fd_close(&c->watch[SIDE_ENCLAVE].fd);
-    fd_close(&c->watch[SIDE_VERIFIER].fd);
-    connection_unlink(c);
-    connection_link(&r->over, c);
-}
-
-static void free_list(struct connection *head)
-{
-    while (head->next != head) {
-        struct connection *c = head->next;
-        connection_unlink(c);
-        connection_free(c);
-    }
-}
-
-/* This machine has no descriptor, memory or epoll place left: the connection is lost. */
-static void exhausted(struct relay *r, const char *what, int error)
-{
-    if (seldom_may(&r->exhausted, r->now_ms))
-        log_event(LOG_LEVEL_ERROR, "relay.exhausted", "what=%s error=%s unsaid=%u", what,
-                  LOG_Q(strerror(error)), r->exhausted.before);
-}
-
-static void watch_flows(struct relay *r, struct connection *c)
-{
-    for (int side = 0; side < SIDES; side++) {
-        const uint32_t events = (flows_wants_read(&c->flows, side) ? EPOLLIN : 0u) |
-                                (flows_wants_write(&c->flows, side) ? EPOLLOUT : 0u);
-        if (!watch_set(r->epoll_fd, &c->watch[side], events)) {
-            exhausted(r, "epoll", errno);
-            finish(r, c);
-            return;
-        }
-    }
-}
-
-static void begin_relaying(struct relay *r, struct connection *c)
-{
-    c->state = CONNECTION_RELAYS;
-    c->deadline_ms = r->now_ms + r->options->idle_ms;
-    c->flows.fd[SIDE_ENCLAVE] = c->watch[SIDE_ENCLAVE].fd;
-    c->flows.fd[SIDE_VERIFIER] = c->watch[SIDE_VERIFIER].fd;
-    r->relayed++;
-    watch_flows(r, c);
-}
-
-/* To the next address; after the last one this connection is lost. */
-static void connect_on(struct relay *r, struct connection *c, int error)
-{
-    char who[PEER_TEXT_SIZE];
-    if (connect_next(c, &r->resolver, r->now_ms, &error)) {
-        if (!watch_set(r->epoll_fd, &c->watch[SIDE_VERIFIER], EPOLLOUT)) {
-            exhausted(r, "epoll", errno);
-            finish(r, c);
-        }
-        return;
-    }
-    if (r->resolver.count > 0 && seldom_may(&r->unreachable, r->now_ms))
-        log_event(LOG_LEVEL_WARN, "relay.unreachable", "to=%s error=%s for=%s unsaid=%u do=%s",
-                  r->options->to_text, LOG_Q(strerror(error)), peer_text(c->quota->peer, who),
-                  r->unreachable.before,
-                  LOG_Q("is the verifier up, and may this machine connect to it?"));
-    finish(r, c);
-}
-
-static void on_connect(struct relay *r, struct connection *c)
-{
-    const int error = connect_result(c);
-    if (error == 0)
-        begin_relaying(r, c);
-    else
-        connect_on(r, c, error);
-}
-
-static void on_flow(struct relay *r, struct connection *c, int side, uint32_t events)
-{
-    if ((events & ~(uint32_t)EPOLLIN) != 0) /* an error is found by writing, too */
-        flows_writable(&c->flows, side);
-    if ((events & ~(uint32_t)EPOLLOUT) != 0 && !flows_readable(&c->flows, side)) {
-        exhausted(r, "memory", ENOMEM);
-        finish(r, c);
-        return;
-    }
-    if (flows_over(&c->flows)) {
-        finish(r, c);
-        return;
-    }
-    if (!flows_lingering(&c->flows))
-        c->deadline_ms = r->now_ms + r->options->idle_ms;
-    else if (c->deadline_ms > r->now_ms + LINGER_MS) /* once: what still comes gives no more */
-        c->deadline_ms = r->now_ms + LINGER_MS;
-    watch_flows(r, c);
-}
-
-/* False at its end. */
-static bool read_log(struct relay *r, struct connection *c)
-{
-    uint8_t bytes[4096];
-    const ssize_t n = recv(c->watch[SIDE_ENCLAVE].fd, bytes, sizeof bytes, 0);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
-    line_print_whole(c->line, c->quota, bytes_of(bytes, (size_t)n), r->now_ms);
-    return n > 0;
-}
-
-static void on_connection(struct relay *r, struct connection *c, int side, uint32_t events)
-{
-    switch (c->state) {
-    case CONNECTION_CONNECTS:
-        on_connect(r, c);
-        return;
-    case CONNECTION_RELAYS:
-        on_flow(r, c, side, events);
-        return;
-    case CONNECTION_LOGS:
-        if (!read_log(r, c))
-            finish(r, c);
-        return;
-    case CONNECTION_WAITS:
-    case CONNECTION_OVER: /* an event of the same round as its end */
-        return;
-    }
-}
-
-/* --- new ones --- */
-
-static void begin_connection(struct relay *r, struct connection *c)
-{
-    r->relayed_open++;
-    c->state = CONNECTION_WAITS;
-    c->connect_by_ms = c->deadline_ms = r->now_ms + r->options->connect_ms;
-    if (resolver_is_fresh(&r->resolver, r->now_ms)) {
-        connect_on(r, c, 0);
-    } else if (!resolver_begin(&r->resolver)) {
-        exhausted(r, "thread", EAGAIN);
-        connect_on(r, c, EAGAIN);
-    }
-}
-
-static void take(struct relay *r, int fd, struct peer peer, bool logs)
-{
-    char who[PEER_TEXT_SIZE];
-    struct quota *quota =
-        quota_enter(&r->quotas, peer, r->options->connections_per_peer, r->now_ms);
-    if (quota == NULL) {
-        close(fd);
-        if (seldom_may(&r->too_many, r->now_ms))
-            log_event(LOG_LEVEL_WARN, "relay.too_many", "%s max=%u unsaid=%u", peer_text(peer, who),
-                      r->options->connections_per_peer, r->too_many.before);
-        return;
-    }
-    struct connection *c = connection_new(fd, quota, logs);
-    if (c == NULL) {
-        quota_leave(quota);
-        exhausted(r, "memory", ENOMEM);
-        return;
-    }
-    r->open_count++;
-    connection_link(&r->open, c);
-    if (!logs) {
-        begin_connection(r, c);
-        return;
-    }
-    c->state = CONNECTION_LOGS;
-    c->deadline_ms = NEVER_MS; /* an enclave that has nothing to say is well */
-    if (!watch_set(r->epoll_fd, &c->watch[SIDE_ENCLAVE], EPOLLIN)) {
-        exhausted(r, "epoll", errno);
-        finish(r, c);
-    }
-}
+/* --- new connections --- */
 
 static void accept_some(struct relay *r, struct watch *listener)
 {
-    for (int i = 0; i < ACCEPTS_MAX && r->open_count < r->options->connections; i++) {
+    for (int i = 0; i < ACCEPTS_MAX && r->traffic.open_count < r->options->connections; i++) {
         struct address from = {.len = sizeof from.sockaddr};
         const int fd = accept4(listener->fd, (struct sockaddr *)&from.sockaddr, &from.len,
                                SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            take(r, fd, address_peer(&from), listener->kind == WATCH_LOG);
+            traffic_take(&r->traffic, fd, address_peer(&from), listener->kind == WATCH_LOG);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             r->accepts_paused = true;
-            exhausted(r, "accept", errno);
+            traffic_exhausted(&r->traffic, "accept", errno);
         }
         return;
     }
@@ -261,71 +67,12 @@ static void accept_some(struct relay *r, struct watch *listener)
 /* What cannot be taken waits in the backlog. */
 static void watch_listeners(struct relay *r)
 {
-    const bool takes =
-        !r->accepts_paused && r->stop_by_ms == NEVER_MS && r->open_count < r->options->connections;
+    const bool takes = !r->accepts_paused && r->stop_by_ms == NEVER_MS &&
+                       r->traffic.open_count < r->options->connections;
     struct watch *const both[] = {&r->listener, &r->log_listener};
     for (size_t i = 0; i < ARRAY_LEN(both); i++) {
         if (both[i]->fd >= 0 && !watch_set(r->epoll_fd, both[i], takes ? EPOLLIN : 0u))
-            exhausted(r, "epoll", errno); /* and again in the next round */
-    }
-}
-
-static void on_resolved(struct relay *r)
-{
-    const char *failure = resolver_finish(&r->resolver, r->now_ms);
-    if (failure != NULL && seldom_may(&r->unresolved, r->now_ms))
-        log_event(LOG_LEVEL_WARN, "relay.unresolved", "to=%s error=%s unsaid=%u do=%s",
-                  r->options->to_text, LOG_Q(failure), r->unresolved.before,
-                  LOG_Q("does this machine's resolver know the name?"));
-    struct connection *next = NULL;
-    for (struct connection *c = r->open.next; c != &r->open; c = next) {
-        next = c->next;
-        if (c->state == CONNECTION_WAITS)
-            connect_on(r, c, EHOSTUNREACH);
-    }
-}
-
-/* --- time --- */
-
-static void on_deadline(struct relay *r, struct connection *c)
-{
-    char who[PEER_TEXT_SIZE];
-    if (c->state == CONNECTION_CONNECTS) {
-        connect_give_up(c);
-        connect_on(r, c, ETIMEDOUT);
-        return;
-    }
-    if (c->state == CONNECTION_RELAYS && !flows_lingering(&c->flows) &&
-        seldom_may(&r->idle, r->now_ms))
-        log_event(LOG_LEVEL_INFO, "relay.idle", "%s after_s=%" PRId64 " unsaid=%u",
-                  peer_text(c->quota->peer, who), r->options->idle_ms / 1000, r->idle.before);
-    if (c->state == CONNECTION_WAITS && seldom_may(&r->unresolved, r->now_ms))
-        log_event(LOG_LEVEL_WARN, "relay.unresolved", "to=%s error=%s unsaid=%u do=%s",
-                  r->options->to_text, LOG_Q("no answer"), r->unresolved.before,
-                  LOG_Q("does this machine's resolver work?"));
-    finish(r, c);
-}
-
-static void sweep(struct relay *r)
-{
-    char who[PEER_TEXT_SIZE];
-    if (r->now_ms - r->swept_ms < SWEEP_MS)
-        return;
-    r->swept_ms = r->now_ms;
-    r->accepts_paused = false;
-    struct connection *next = NULL;
-    for (struct connection *c = r->open.next; c != &r->open; c = next) {
-        next = c->next;
-        if (r->now_ms >= c->deadline_ms)
-            on_deadline(r, c);
-    }
-    for (size_t i = 0; i < QUOTA_PEERS; i++) {
-        struct quota *quota = &r->quotas.place[i];
-        const uint64_t dropped = quota->dropped > 0 ? quota_take_dropped(quota, r->now_ms) : 0;
-        if (dropped > 0)
-            log_event(LOG_LEVEL_WARN, "relay.lines_dropped", "%s lines=%" PRIu64 " why=%s",
-                      peer_text(quota->peer, who), dropped,
-                      LOG_Q("too many in too short a time, or nobody reads standard output"));
+            traffic_exhausted(&r->traffic, "epoll", errno); /* and again in the next round */
     }
 }
 
@@ -336,35 +83,31 @@ static void on_signal(struct relay *r)
     struct signalfd_siginfo info;
     (void)!read(r->signals.fd, &info, sizeof info);
     const bool again = r->stop_by_ms != NEVER_MS;
-    r->stop_by_ms = r->now_ms + (again ? 0 : DRAIN_MS);
+    r->stop_by_ms = r->traffic.now_ms + (again ? 0 : DRAIN_MS);
     if (again)
         return;
     fd_close(&r->listener.fd);
     fd_close(&r->log_listener.fd);
-    log_event(LOG_LEVEL_INFO, "relay.stopping", "open=%u wait_s=%d", r->relayed_open,
+    log_event(LOG_LEVEL_INFO, "relay.stopping", "open=%u wait_s=%d", r->traffic.relayed_open,
               DRAIN_MS / 1000);
 }
 
 static bool must_stop(const struct relay *r)
 {
-    return r->stop_by_ms != NEVER_MS && (r->relayed_open == 0 || r->now_ms >= r->stop_by_ms);
-}
-
-/* The logs' last words that have come already, and the end of all that is open. */
-static void close_all(struct relay *r)
-{
-    while (r->open.next != &r->open) {
-        struct connection *c = r->open.next;
-        uint8_t byte = 0;
-        for (int i = 0; c->state == CONNECTION_LOGS && i < LAST_WORDS_MAX / 4096 &&
-                        recv(c->watch[SIDE_ENCLAVE].fd, &byte, 1, MSG_PEEK) == 1;
-             i++)
-            (void)read_log(r, c);
-        finish(r, c);
-    }
+    return r->stop_by_ms != NEVER_MS &&
+           (r->traffic.relayed_open == 0 || r->traffic.now_ms >= r->stop_by_ms);
 }
 
 /* --- the loop --- */
+
+static void sweep(struct relay *r)
+{
+    if (r->traffic.now_ms - r->swept_ms < SWEEP_MS)
+        return;
+    r->swept_ms = r->traffic.now_ms;
+    r->accepts_paused = false;
+    traffic_sweep(&r->traffic);
+}
 
 static void on_event(struct relay *r, struct watch *watch, uint32_t events)
 {
@@ -378,10 +121,10 @@ static void on_event(struct relay *r, struct watch *watch, uint32_t events)
         on_signal(r);
         return;
     case WATCH_RESOLVER:
-        on_resolved(r);
+        traffic_resolved(&r->traffic);
         return;
     default:
-        on_connection(r, watch->owner, watch->kind, events);
+        traffic_ready(&r->traffic, watch, events);
     }
 }
 
@@ -390,15 +133,16 @@ static enum err serve(struct relay *r, struct fault *fault)
     while (!must_stop(r)) {
         struct epoll_event events[EVENTS_MAX];
         watch_listeners(r);
-        const bool clocked = r->open_count > 0 || r->accepts_paused || r->stop_by_ms != NEVER_MS;
+        const bool clocked =
+            r->traffic.open_count > 0 || r->accepts_paused || r->stop_by_ms != NEVER_MS;
         const int count = epoll_wait(r->epoll_fd, events, EVENTS_MAX, clocked ? SWEEP_MS : -1);
         if (count < 0 && errno != EINTR)
             FAIL(fault, ERR_INTERNAL, "epoll_wait: %s", strerror(errno));
-        r->now_ms = monotonic_ms();
+        r->traffic.now_ms = monotonic_ms();
         for (int i = 0; i < count; i++)
             on_event(r, events[i].data.ptr, events[i].events);
         sweep(r);
-        free_list(&r->over);
+        traffic_free_over(&r->traffic);
     }
     return ERR_OK;
 }
@@ -442,8 +186,9 @@ static enum err open_own(struct relay *r, struct fault *fault)
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (r->signals.fd < 0 || r->epoll_fd < 0)
         FAIL(fault, ERR_FILE, "no descriptor: %s", strerror(errno));
-    TRY(resolver_init(&r->options->to, &r->resolver, fault));
-    r->resolved.fd = r->resolver.done_fd;
+    r->traffic.epoll_fd = r->epoll_fd;
+    TRY(resolver_init(&r->options->to, &r->traffic.resolver, fault));
+    r->resolved.fd = r->traffic.resolver.done_fd;
     TRY(watch_own(r, &r->signals, fault));
     return watch_own(r, &r->resolved, fault);
 }
@@ -470,14 +215,14 @@ static enum err begin_and_serve(struct relay *r, struct fault *fault)
               o->listen_text, o->to_text, o->log_text != NULL ? o->log_text : "none",
               o->connections, o->connections_per_peer);
     const enum err err = serve(r, fault);
-    const unsigned cut = r->relayed_open;
-    close_all(r);
-    free_list(&r->over);
+    const unsigned cut = r->traffic.relayed_open;
+    traffic_close(&r->traffic);
     address_unlink(&o->listen);
     if (o->log_text != NULL)
         address_unlink(&o->log);
     if (err == ERR_OK)
-        log_event(LOG_LEVEL_INFO, "relay.stopped", "relayed=%" PRIu64 " cut=%u", r->relayed, cut);
+        log_event(LOG_LEVEL_INFO, "relay.stopped", "relayed=%" PRIu64 " cut=%u", r->traffic.relayed,
+                  cut);
     return err;
 }
 
@@ -486,22 +231,21 @@ enum err relay_run(const struct relay_options *options, struct fault *fault)
     struct relay *r = calloc(1, sizeof *r);
     if (r == NULL)
         return ERR_NO_MEMORY;
+    traffic_init(&r->traffic, options);
     r->options = options;
-    r->epoll_fd = r->resolver.done_fd = -1;
+    r->epoll_fd = -1;
     r->listener = (struct watch){.fd = -1, .kind = WATCH_RELAY};
     r->log_listener = (struct watch){.fd = -1, .kind = WATCH_LOG};
     r->signals = (struct watch){.fd = -1, .kind = WATCH_SIGNALS};
     r->resolved = (struct watch){.fd = -1, .kind = WATCH_RESOLVER};
-    r->open.next = r->open.previous = &r->open;
-    r->over.next = r->over.previous = &r->over;
-    r->now_ms = r->swept_ms = monotonic_ms();
+    r->traffic.now_ms = r->swept_ms = monotonic_ms();
     r->stop_by_ms = NEVER_MS;
     const enum err err = begin_and_serve(r, fault);
     fd_close(&r->listener.fd);
     fd_close(&r->log_listener.fd);
     fd_close(&r->signals.fd);
     fd_close(&r->epoll_fd);
-    if (r->resolver.running)
+    if (r->traffic.resolver.running)
         return err; /* its thread still writes there; the process ends with it */
     fd_close(&r->resolved.fd);
     free(r);
