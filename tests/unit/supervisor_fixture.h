@@ -26,8 +26,9 @@ struct world {
     _Atomic unsigned signalled;
     _Atomic unsigned withdrawn;
     _Atomic unsigned late;
-    _Atomic int pid;
-    enum err confining; /* what comes of it */
+    _Atomic int pid;      /* the program's */
+    _Atomic int renewing; /* the last renewal's */
+    enum err confining;   /* what comes of it */
     _Atomic unsigned confined;
     _Atomic unsigned said;
     char saying[SAYINGS_MAX][320];
@@ -69,6 +70,7 @@ static inline enum err renew(void *context, const struct answer_held *held, int 
     ck_assert(held->any);
     for (size_t i = 0; i < sizeof held->store_id; i++)
         ck_assert_uint_eq(held->store_id[i], STORE);
+    world->renewing = getpid();
     const unsigned which = ++world->renewals;
     if (which < ARRAY_LEN(world->held))
         world->held[which] = held->versions.item[0].version;
