@@ -9,7 +9,8 @@ static char clean(uint8_t byte)
 
 void line_begin(struct line *line)
 {
-    *line = (struct line){0};
+    line->len = 0;
+    line->cut = line->returns = false;
 }
 
 static void add(struct line *line, uint8_t byte)

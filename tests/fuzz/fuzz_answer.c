@@ -141,6 +141,7 @@ static void check_opened(const struct release_answer *answer, const struct answe
     FUZZ_HOLDS(memcmp(receipt.document_digest, world.document.digest,
                       sizeof receipt.document_digest) == 0);
     FUZZ_HOLDS(memcmp(receipt.root, world.document.root, sizeof receipt.root) == 0);
+    FUZZ_HOLDS(memcmp(opened->store_id, receipt.store_id, sizeof receipt.store_id) == 0);
     FUZZ_HOLDS(opened->count == ARRAY_LEN(names));
     for (size_t i = 0; i < opened->count; i++) {
         FUZZ_HOLDS(strcmp(opened->item[i].name, names[i]) == 0);
@@ -148,6 +149,24 @@ static void check_opened(const struct release_answer *answer, const struct answe
         FUZZ_HOLDS(bytes_equal_text(secret_view(opened->item[i].value), values[i]));
     }
     FUZZ_HOLDS(opened->item[0].version >= oldest && opened->item[1].version == 2);
+}
+
+/* It binds later answers to its store and to no older versions, and what was had before stays. */
+static void check_held(const struct answer_opened *opened)
+{
+    struct answer_held held = {.versions = {.count = 2,
+                                            .item = {{.name = "not/asked", .version = 9},
+                                                     {.name = "db/main", .version = 1}}}};
+    answer_hold(&held, opened);
+    const struct wanted_list *versions = &held.versions;
+    FUZZ_HOLDS(held.any && memcmp(held.store_id, opened->store_id, sizeof held.store_id) == 0);
+    FUZZ_HOLDS(versions->count == opened->count + 1);
+    for (size_t i = 0; i < opened->count; i++) {
+        FUZZ_HOLDS(strcmp(versions->item[i].name, opened->item[i].name) == 0);
+        FUZZ_HOLDS(versions->item[i].version == opened->item[i].version);
+    }
+    FUZZ_HOLDS(strcmp(versions->item[opened->count].name, "not/asked") == 0);
+    FUZZ_HOLDS(versions->item[opened->count].version == 9);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -169,6 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     check_opened(&answer, &opened, nothing_held ? 3 : 5);
+    check_held(&opened);
     answer_opened_free(&opened);
     return 0;
 }
