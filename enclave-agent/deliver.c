@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/codec.h"
@@ -130,12 +132,31 @@ static enum err beside(const char *name, char out[static BESIDE_MAX], struct fau
     return ERR_OK;
 }
 
+/* One writer at a time, until the folder's descriptor is closed: two of one name would take each
+ * other's file away, or put one in its place that is half written.  A file system without locks
+ * is no reason to deliver nothing. */
+#define LOCK_TRIES 500
+static enum err lock_folder(int dir, const char *shown, struct fault *fault)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    for (unsigned i = 0; flock(dir, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK; i++) {
+        if (i == LOCK_TRIES)
+            FAIL(fault, ERR_DELIVER,
+                 "%.120s: another process has locked its folder (flock) for 5 s: let it lock "
+                 "a file of its own",
+                 shown);
+        nanosleep(&pause, NULL);
+    }
+    return ERR_OK;
+}
+
 /* Writes beside the target and renames. */
 static enum err write_beside(int dir, const char *name, const char *shown,
                              const struct deliver_access *access, const struct secret *value,
                              struct fault *fault)
 {
     TRY(check_target(dir, name, shown, fault));
+    TRY(lock_folder(dir, shown, fault));
     char temporary[BESIDE_MAX];
     TRY(beside(name, temporary, fault));
     unlinkat(dir, temporary, 0); /* where something stays, O_EXCL sees it */

@@ -22,7 +22,8 @@ MUST_CHECK enum err deliver_memfd(const char *name, const struct secret *value, 
 MUST_CHECK enum err deliver_inherit(int fd, struct fault *fault);
 
 /* DIR/NAME, mode 0400; folders that are missing are made, mode 0700.  A reader sees the
- * old file or the new one, never half of one. */
+ * old file or the new one, never half of one, however many write it; a writer waits 5 s for
+ * who holds a lock on the folder (flock). */
 MUST_CHECK enum err deliver_file(const char *dir, const char *name, const struct secret *value,
                                  struct fault *fault);
 /* Whether `path` is a regular file of exactly that value; false also where that cannot be

@@ -95,6 +95,7 @@ static const struct permitted permitted[] = {
     {SYS_fchmod, HARDEN_RELEASE},
     {SYS_fchown, HARDEN_RELEASE},
     {SYS_fcntl, ANY},
+    {SYS_flock, HARDEN_RELEASE},
     {SYS_fstat, ANY},
     {SYS_fstatfs, ANY},
     {SYS_getcwd, ANY},

@@ -6,12 +6,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "enclave-agent/deliver.h"
 #include "enclave-agent/handover.h"
+
+#define LARGE 65536
 
 static struct fault fault;
 static char dir[64];
@@ -304,6 +308,67 @@ START_TEST(valid_left_by_the_killed)
 }
 END_TEST
 
+/* Writes one value, all of it `byte`, again and again; ends with 0 where each time that worked. */
+static pid_t begin_writer(char byte)
+{
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child > 0)
+        return child;
+    struct secret *value = NULL;
+    enum err err = secret_new(LARGE, &value);
+    if (err == ERR_OK)
+        memset(secret_ptr(value), byte, LARGE);
+    for (int i = 0; i < 200 && err == ERR_OK; i++)
+        err = deliver_file(dir, "x", value, &fault);
+    if (err != ERR_OK)
+        fprintf(stderr, "%s\n", fault.detail);
+    _exit(err == ERR_OK ? 0 : 1);
+}
+
+static void ck_whole(const char *path)
+{
+    static char found[LARGE + 1];
+    const int fd = open(path, O_RDONLY);
+    if (fd < 0)
+        return; /* not yet */
+    ck_assert_int_eq(read(fd, found, sizeof found), LARGE);
+    ck_assert_int_eq(memcmp(found, found + 1, LARGE - 1), 0);
+    close(fd);
+}
+
+/* Two agents, of which neither knows of the other: each file is whole, and each delivery works. */
+START_TEST(valid_writers_at_once)
+{
+    make_dir();
+    const pid_t writers[] = {begin_writer('a'), begin_writer('b')};
+    for (size_t i = 0; i < ARRAY_LEN(writers); i++) {
+        int how = 0;
+        while (waitpid(writers[i], &how, WNOHANG) == 0)
+            ck_whole(inside("x"));
+        ck_assert_int_eq(how, 0);
+    }
+    ck_assert_uint_eq(entries(dir), 1);
+    remove_dir();
+}
+END_TEST
+
+/* Who holds on to the folder is not waited for without end, and is left alone. */
+START_TEST(wrong_lock)
+{
+    make_dir();
+    CLEANUP(secret_freep) struct secret *one = secret_of("one");
+    const int folder = open(dir, O_RDONLY | O_DIRECTORY);
+    ck_assert_int_eq(flock(folder, LOCK_SH), 0);
+    ck_err(deliver_file(dir, "x", one, &fault), ERR_DELIVER);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "/x: another process has locked its folder"));
+    ck_assert_uint_eq(entries(dir), 0);
+    close(folder);
+    ck_ok(deliver_file(dir, "x", one, &fault));
+    remove_dir();
+}
+END_TEST
+
 /* What stands in one of the two places and cannot be removed is told of, and the other is
  * removed all the same. */
 START_TEST(wrong_removal)
@@ -407,4 +472,5 @@ END_TEST
 
 UNIT_MAIN("agent_deliver", valid_variables, valid_memfd, wrong_memfd_writes, valid_inheritance,
           valid_memfd_moved_up, no_descriptors, valid_files, wrong_places, valid_path, valid_access,
-          wrong_write, valid_left_by_the_killed, wrong_removal, valid_holds, valid_told_first)
+          wrong_write, valid_left_by_the_killed, valid_writers_at_once, wrong_lock, wrong_removal,
+          valid_holds, valid_told_first)

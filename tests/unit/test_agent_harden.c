@@ -88,7 +88,7 @@ END_TEST
 START_TEST(valid_roles)
 {
     static const unsigned supervisor[] = {SYS_clone, SYS_kill, SYS_wait4, SYS_reboot};
-    static const unsigned release[] = {SYS_ioctl, SYS_mlock, SYS_renameat, SYS_fchmod};
+    static const unsigned release[] = {SYS_ioctl, SYS_mlock, SYS_renameat, SYS_fchmod, SYS_flock};
     static const unsigned both[] = {SYS_read, SYS_write, SYS_close, SYS_unlinkat, SYS_exit_group};
     for (size_t i = 0; i < ARRAY_LEN(supervisor); i++) {
         ck_assert(may(HARDEN_SUPERVISOR, supervisor[i]));
