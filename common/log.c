@@ -1,6 +1,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,6 +19,8 @@ struct line {
 };
 
 static _Atomic int current_level = LOG_LEVEL_INFO;
+static _Atomic bool never_waits;
+static _Atomic unsigned lost;
 
 static const char *const level_names[] = {
     [LOG_LEVEL_ERROR] = "error",
@@ -29,6 +32,11 @@ static const char *const level_names[] = {
 void log_set_level(enum log_level level)
 {
     atomic_store(&current_level, (int)level);
+}
+
+void log_never_wait(void)
+{
+    atomic_store(&never_waits, true);
 }
 
 static bool is_plain(uint8_t c)
@@ -95,8 +103,22 @@ static void line_begin(struct line *line, enum log_level level, const char *even
     line_add(line, "%s level=%s ev=%s", stamp, level_names[level], event);
 }
 
+/* A pipe that is ready has room for PIPE_BUF bytes. */
+static bool would_wait(void)
+{
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0;
+}
+
 static void line_write(struct line *line)
 {
+    if (atomic_load(&never_waits) && would_wait()) {
+        atomic_fetch_add(&lost, 1);
+        return;
+    }
+    const unsigned before = atomic_exchange(&lost, 0);
+    if (before > 0)
+        line_add(line, " lost=%u", before);
     for (size_t i = 0; i < line->len; i++) {
         if (line->text[i] < 0x20 || line->text[i] > 0x7e)
             line->text[i] = '?';

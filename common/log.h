@@ -17,6 +17,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 /* Lines above this level are dropped; the default is info. */
 void log_set_level(enum log_level level);
+/* From now on nobody waits for standard error: a line that it has no room for is dropped, and
+ * the next one ends with how many were, " lost=2". */
+void log_never_wait(void);
 /* `event` is a dotted word; `fmt` gives the rest of the line, key=value pairs made
  * with LOG_Q for free text: log_event(..., "peer=%s name=%s", peer, LOG_Q(name)).
  * Longer lines than 2 KiB end in "...". */

@@ -208,6 +208,7 @@ static enum err listen_all(struct relay *r, struct fault *fault)
 static enum err begin_and_serve(struct relay *r, struct fault *fault)
 {
     const struct relay_options *o = r->options;
+    log_never_wait();
     TRY(allow_files(o, fault));
     TRY(open_own(r, fault));
     TRY(listen_all(r, fault));

@@ -114,6 +114,17 @@ def read_some(connection, count):
     return data
 
 
+def fill(pipe):
+    """The number of bytes that it took."""
+    filled = 0
+    os.set_blocking(pipe, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filled += os.write(pipe, bytes(4096))
+    os.set_blocking(pipe, True)
+    return filled
+
+
 def echo(connection):
     while part := connection.recv(65536):
         connection.sendall(part)
@@ -520,6 +531,31 @@ class Log(WithRelay):
         os.close(read_end)
         log.sendall(b"nobody is there at all\n")
         self.works(self.connect())
+
+    def test_nobody_reads_either(self):
+        """Nor does standard error, which is the same stream under systemd; what was lost is counted."""
+        read_end, write_end = os.pipe()
+        relay = subprocess.Popen(  # pylint: disable=consider-using-with
+            [*RELAY, "--listen", f"unix:{self.path('relay')}", "--to",
+             f"127.0.0.1:{self.verifier().port}", "--log-port", f"unix:{self.path('log')}"],
+            stdout=write_end, stderr=write_end, env=clean_environment())
+        self.addCleanup(relay.wait)
+        self.addCleanup(relay.kill)
+        with open(read_end, "rb") as reader:
+            self.assertIn(b" ev=relay.ready ", reader.readline())
+            filled = fill(write_end)
+            os.close(write_end)
+            log = self.connect("log")
+            for _ in range(2):
+                log.sendall(b"lost\n" * 20)
+                time.sleep(1.5)  # it has something to say: how many lines that were
+                with self.connect() as connection:
+                    self.works(connection)
+            reader.read(filled)
+            relay.terminate()
+            self.assertEqual(relay.wait(TIMEOUT_S), 0)
+            self.assertRegex(reader.readline(), rb"^\S+ level=info ev=relay\.stopping .* lost=[1-9]\n$")
+            self.assertRegex(reader.readline(), rb" ev=relay\.stopped relayed=2 cut=0\n$")
 
     def test_connections_count_as_others(self):
         self.log_relay("--connections-per-cid", "3")

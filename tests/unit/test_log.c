@@ -1,7 +1,9 @@
 /* What reaches standard error: one line per event, whatever the values hold. */
+#define _GNU_SOURCE /* pipe2 */
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -115,6 +117,38 @@ START_TEST(no_stderr)
 }
 END_TEST
 
+/* The other end of the pipe reads nothing, and then all of it. */
+START_TEST(no_waiting)
+{
+    static char text[1 << 17];
+    int ends[2];
+    const int saved = dup(STDERR_FILENO);
+    ck_assert_int_eq(pipe2(ends, O_NONBLOCK), 0);
+    while (write(ends[1], text, 4096) > 0)
+        continue;
+    ck_assert_int_eq(fcntl(ends[1], F_SETFL, 0), 0);
+    dup2(ends[1], STDERR_FILENO);
+    log_never_wait();
+    log_event(LOG_LEVEL_INFO, "x", "a=%d", 1);
+    log_fault(LOG_LEVEL_INFO, "x", &(struct fault)FAULT_NONE, "a=%d", 2);
+    while (read(ends[0], text, sizeof text) > 0)
+        continue;
+    log_event(LOG_LEVEL_INFO, "y", "a=%d", 3);
+    log_event(LOG_LEVEL_INFO, "z", "a=%d", 4);
+    dup2(saved, STDERR_FILENO);
+    const ssize_t len = read(ends[0], text, sizeof text - 1);
+    ck_assert_int_gt(len, 0);
+    text[len] = '\0';
+    char *second = strchr(text, '\n') + 1;
+    ck_assert_str_eq(after_time(second), "level=info ev=z a=4\n");
+    *second = '\0';
+    ck_assert_str_eq(after_time(text), "level=info ev=y a=3 lost=2\n");
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 START_TEST(valid_quoting)
 {
     ck_assert_str_eq(LOG_Q("plain-word_1/2@3"), "plain-word_1/2@3");
@@ -210,5 +244,5 @@ START_TEST(valid_threads_do_not_mix)
 END_TEST
 
 UNIT_MAIN("log", valid_event, valid_fault, valid_fault_without_place, valid_level, no_stderr,
-          valid_quoting, junk_value_forges_no_line, long_value_is_cut, long_line_is_cut,
+          no_waiting, valid_quoting, junk_value_forges_no_line, long_value_is_cut, long_line_is_cut,
           valid_threads_do_not_mix)
