@@ -1,7 +1,7 @@
 /* The verifier's addresses.  A name is looked up again for new connections once it was
  * looked up some seconds ago, in a thread of its own, because a resolver that does not
- * answer must not hold up the connections that are open.  Where a look-up fails, the
- * addresses of the last one that did not are tried on. */
+ * answer must not hold up the connections that are open.  Where a look-up fails,
+ * or takes long, the addresses of the last one that did not are tried on. */
 #ifndef VOUCHSAFE_RELAY_RESOLVER_H
 #define VOUCHSAFE_RELAY_RESOLVER_H
 

@@ -154,7 +154,10 @@ static void begin_connection(struct traffic *t, struct connection *c)
 {
     t->relayed_open++;
     c->state = CONNECTION_WAITS;
-    c->connect_by_ms = c->deadline_ms = t->now_ms + t->options->connect_ms;
+    c->connect_by_ms = t->now_ms + t->options->connect_ms;
+    /* A resolver that hangs gets half of it, where there are addresses from before. */
+    c->deadline_ms =
+        t->resolver.count == 0 ? c->connect_by_ms : t->now_ms + t->options->connect_ms / 2;
     if (resolver_is_fresh(&t->resolver, t->now_ms)) {
         connect_on(t, c, 0);
     } else if (!resolver_begin(&t->resolver)) {
@@ -195,13 +198,18 @@ void traffic_take(struct traffic *t, int fd, struct peer peer, bool logs)
     }
 }
 
+static void say_unresolved(struct traffic *t, const char *error, const char *advice)
+{
+    if (seldom_may(&t->unresolved, t->now_ms))
+        log_event(LOG_LEVEL_WARN, "relay.unresolved", "to=%s error=%s unsaid=%u do=%s",
+                  t->options->to_text, LOG_Q(error), t->unresolved.before, LOG_Q(advice));
+}
+
 void traffic_resolved(struct traffic *t)
 {
     const char *failure = resolver_finish(&t->resolver, t->now_ms);
-    if (failure != NULL && seldom_may(&t->unresolved, t->now_ms))
-        log_event(LOG_LEVEL_WARN, "relay.unresolved", "to=%s error=%s unsaid=%u do=%s",
-                  t->options->to_text, LOG_Q(failure), t->unresolved.before,
-                  LOG_Q("does this machine's resolver know the name?"));
+    if (failure != NULL)
+        say_unresolved(t, failure, "does this machine's resolver know the name?");
     struct connection *next = NULL;
     for (struct connection *c = t->open.next; c != &t->open; c = next) {
         next = c->next;
@@ -215,6 +223,11 @@ void traffic_resolved(struct traffic *t)
 static void on_deadline(struct traffic *t, struct connection *c)
 {
     char who[PEER_TEXT_SIZE];
+    if (c->state == CONNECTION_WAITS) {
+        say_unresolved(t, "no answer", "does this machine's resolver work?");
+        connect_on(t, c, ETIMEDOUT);
+        return;
+    }
     if (c->state == CONNECTION_CONNECTS) {
         connect_give_up(c);
         connect_on(t, c, ETIMEDOUT);
@@ -224,10 +237,6 @@ static void on_deadline(struct traffic *t, struct connection *c)
         seldom_may(&t->idle, t->now_ms))
         log_event(LOG_LEVEL_INFO, "relay.idle", "%s after_s=%" PRId64 " unsaid=%u",
                   peer_text(c->quota->peer, who), t->options->idle_ms / 1000, t->idle.before);
-    if (c->state == CONNECTION_WAITS && seldom_may(&t->unresolved, t->now_ms))
-        log_event(LOG_LEVEL_WARN, "relay.unresolved", "to=%s error=%s unsaid=%u do=%s",
-                  t->options->to_text, LOG_Q("no answer"), t->unresolved.before,
-                  LOG_Q("does this machine's resolver work?"));
     finish(t, c);
 }
 

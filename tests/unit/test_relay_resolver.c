@@ -21,7 +21,7 @@
 
 #include "enclave-agent/relay/relay.h"
 
-#define CONNECT_MS 3000
+#define CONNECT_MS 6000
 #define FRESH_MS   5000 /* RESOLVER_FRESH_MS */
 
 /* Between the test and the relay, which is another process. */
@@ -254,12 +254,36 @@ START_TEST(no_answer_of_resolver)
 }
 END_TEST
 
+/* The addresses from before are not too old for who has waited long enough. */
+START_TEST(valid_old_addresses)
+{
+    start();
+    resolve(ONE);
+    works(dial());
+    later(FRESH_MS + 1000);
+    const int waits = dial();
+    ask(waits);
+    wait_lookups(2);
+    ck_assert_int_eq(answer(waits, 300), -1);
+    later(CONNECT_MS / 2);
+    ck_assert_int_eq(answer(waits, 10000), 1);
+    const int next = dial();
+    ask(next);
+    resolve(ONE); /* it comes after all */
+    ck_assert_int_eq(answer(next, 10000), 1);
+    wait_lookups(2);
+    stop();
+}
+END_TEST
+
 START_TEST(no_answer_at_the_end)
 {
     start();
     const int waits = dial();
     wait_lookups(1);
-    stop(); /* which its thread does not hold up */
+    later(CONNECT_MS - 2000);
+    ck_assert_int_eq(answer(waits, 1200), -1); /* there is no other address */
+    stop();                                    /* which its thread does not hold up */
     ck_assert_int_eq(answer(waits, 10000), 0);
 }
 END_TEST
@@ -274,5 +298,5 @@ START_TEST(valid_second_address_of_name)
 }
 END_TEST
 
-UNIT_MAIN("relay_resolver", valid_slow_resolver, no_answer_of_resolver, no_answer_at_the_end,
-          valid_second_address_of_name)
+UNIT_MAIN("relay_resolver", valid_slow_resolver, no_answer_of_resolver, valid_old_addresses,
+          no_answer_at_the_end, valid_second_address_of_name)
