@@ -50,13 +50,21 @@ enum err secret_init(size_t arena_size, struct fault *fault)
 enum err secret_share(size_t arena_size, struct fault *fault)
 {
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static pid_t locked_by; /* 0: nobody, or the program itself */
     if (pthread_mutex_lock(&mutex) != 0)
         FAIL(fault, ERR_INTERNAL, "a mutex could not be locked");
     const bool there = CRYPTO_secure_malloc_initialized() == 1;
+    const bool inherited = there && locked_by != 0 && locked_by != getpid();
     const enum err err = there ? ERR_OK : lock_arena(arena_size, fault);
     if (err != ERR_OK)
         (void)CRYPTO_secure_malloc_done(); /* what is not locked is not there the next time */
+    else if (!there)
+        locked_by = getpid();
     (void)pthread_mutex_unlock(&mutex);
+    if (inherited)
+        FAIL(fault, ERR_WRONG_STATE,
+             "the memory for secrets was locked before a fork, and is not in this process; fork "
+             "before the first release, or start another program");
     return err;
 }
 

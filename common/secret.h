@@ -21,7 +21,8 @@ MUST_CHECK enum err secret_forbid_dumps(struct fault *fault);
 MUST_CHECK enum err secret_init(size_t arena_size, struct fault *fault);
 
 /* The same for a library in a program that is not ours: leaves dumps to the program, and takes the
- * locked memory that there is.  Safe from any thread.  ERR_NO_MEMORY. */
+ * locked memory that there is.  Safe from any thread.  ERR_NO_MEMORY; ERR_WRONG_STATE in the child
+ * of a fork whose parent has locked it so, for a child inherits no lock (mlock(2)). */
 MUST_CHECK enum err secret_share(size_t arena_size, struct fault *fault);
 
 /* A zeroed secret of `len` bytes; the caller owns it.  Length 0 is allowed. */

@@ -203,6 +203,102 @@ static void init_without_locked_memory(void)
     child_assert(strstr(fault.detail, "16 KiB") != NULL);
 }
 
+/* --- in a program that is not ours --- */
+
+static void share_twice(void)
+{
+    struct rlimit before;
+    struct rlimit after;
+    struct secret *s = NULL;
+    child_assert(prctl(PR_SET_DUMPABLE, 1) == 0 && getrlimit(RLIMIT_CORE, &before) == 0);
+    child_assert(secret_share(ARENA, NULL) == ERR_OK);
+    child_assert(secret_share(ARENA, NULL) == ERR_OK);
+    child_assert(secret_new(64, &s) == ERR_OK);
+    child_assert(CRYPTO_secure_allocated(secret_ptr(s)) == 1);
+    secret_free(s);
+    /* What secret_init forbids is the program's to forbid. */
+    child_assert(prctl(PR_GET_DUMPABLE) == 1 && getrlimit(RLIMIT_CORE, &after) == 0);
+    child_assert(after.rlim_cur == before.rlim_cur && after.rlim_max == before.rlim_max);
+}
+
+static void in_child_of_child(void (*body)(void))
+{
+    const pid_t pid = fork();
+    int status = 0;
+    child_assert(pid >= 0);
+    if (pid == 0) {
+        body();
+        _exit(0);
+    }
+    child_assert(waitpid(pid, &status, 0) == pid);
+    if (status != 0)
+        _exit(WEXITSTATUS(status));
+}
+
+static void share_here(void)
+{
+    child_assert(secret_share(ARENA, NULL) == ERR_OK);
+}
+
+/* The program's heap is taken as it is, in a child too: whether it is locked is its affair. */
+static void share_of_program(void)
+{
+    child_assert(CRYPTO_secure_malloc_init(4 * ARENA, 32) == 1);
+    child_assert(secret_share(ARENA, NULL) == ERR_OK);
+    struct secret *s = NULL;
+    child_assert(secret_new(ARENA, &s) == ERR_OK); /* more than ours would have */
+    secret_free(s);
+    in_child_of_child(share_here);
+}
+
+/* A child of fork(2) inherits no lock. */
+static void share_inherited(void)
+{
+    struct fault fault = FAULT_NONE;
+    child_assert(secret_share(ARENA, &fault) == ERR_WRONG_STATE);
+    child_assert(strstr(fault.detail, "before a fork") != NULL);
+}
+
+static void share_before_fork(void)
+{
+    in_child_of_child(share_here); /* each child locks its own, where the parent has none */
+    child_assert(secret_share(ARENA, NULL) == ERR_OK);
+    in_child_of_child(share_inherited);
+    child_assert(secret_share(ARENA, NULL) == ERR_OK);
+}
+
+/* That nothing may be locked now says nothing of the next time. */
+static void share_later(void)
+{
+    struct rlimit limit;
+    child_assert(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+    const struct rlimit none = {0, limit.rlim_max};
+    child_assert(setrlimit(RLIMIT_MEMLOCK, &none) == 0);
+    child_assert(geteuid() != 0 || seteuid(65534) == 0);
+    struct fault fault = FAULT_NONE;
+    child_assert(secret_share(ARENA, &fault) == ERR_NO_MEMORY);
+    child_assert(strstr(fault.detail, "16 KiB") != NULL);
+    child_assert(CRYPTO_secure_malloc_initialized() == 0);
+    child_assert(secret_share(ARENA, &fault) == ERR_NO_MEMORY);
+    child_assert(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+    child_assert(secret_share(ARENA, NULL) == ERR_OK);
+}
+
+START_TEST(valid_share)
+{
+    in_child(share_twice);
+    in_child(share_of_program);
+    in_child(share_before_fork);
+}
+END_TEST
+
+START_TEST(no_share_at_first)
+{
+    if (!SANITIZED)
+        in_child(share_later);
+}
+END_TEST
+
 /* As in a container that was started with --ulimit core=0. */
 static void dumps_were_forbidden(void)
 {
@@ -241,4 +337,5 @@ END_TEST
 
 UNIT_MAIN("secret", valid_new_is_zero, valid_new_empty, long_new, valid_random_differs,
           valid_from_fd, long_from_fd, wrong_fd, valid_copy, valid_truncate_wipes, valid_free,
-          valid_wipe, valid_forbidden_already, valid_init, long_for_the_arena, no_locked_memory)
+          valid_wipe, valid_forbidden_already, valid_init, long_for_the_arena, no_locked_memory,
+          valid_share, no_share_at_first)
