@@ -1,5 +1,6 @@
 #include "advice.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* By where the fault points: the first row whose field it begins with. */
@@ -64,4 +65,24 @@ const char *advice_unreachable(enum err code, const struct fault *fault,
         return "see --cacert and --tls-name, and what answers there";
     return by_relay ? "does vouchsafe-vsock-relay listen on that port of the parent instance?"
                     : "is the verifier up, and may this machine connect to it?";
+}
+
+/* What fails before the policy leaves no record to explain, but says exactly what is wrong. */
+void advice_refused(const struct problem *problem, char out[static ADVICE_MAX])
+{
+    if (problem->code == ERR_REFUSED && problem->request_id[0] != '\0')
+        snprintf(out, ADVICE_MAX, "ask the verifier's admin to run 'vouchsafe explain %s'",
+                 problem->request_id);
+    else if (problem->code == ERR_DEBUG)
+        snprintf(out, ADVICE_MAX, "start the enclave without --debug-mode");
+    else if (problem->code == ERR_UNTRUSTED)
+        snprintf(out, ADVICE_MAX,
+                 "a simulator's documents need a development store that trusts its root");
+    else if (problem->code == ERR_OK)
+        snprintf(out, ADVICE_MAX,
+                 "this is no code that this version knows: see what answers at --verifier, and "
+                 "whether it is a newer verifier");
+    else
+        snprintf(out, ADVICE_MAX, "see %s in docs/ERRORS.md, and the verifier's log",
+                 problem->code_wire);
 }

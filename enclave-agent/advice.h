@@ -4,14 +4,18 @@
 #ifndef VOUCHSAFE_ADVICE_H
 #define VOUCHSAFE_ADVICE_H
 
-#include "common/err.h"
 #include "common/http_client.h"
+#include "common/protocol.h"
 
-/* Of a failure that ends the agent; NULL: its own sentence says it. */
+#define ADVICE_MAX 512 /* of each of them, its end included */
+
+/* Of a failure that ends a release; NULL: its own sentence says it. */
 const char *advice_of(enum err code, const struct fault *fault);
 /* Of a verifier that gave no decision in time, by the last failure on the way there: short, for
  * it stands behind other words in a fault. */
 const char *advice_unreachable(enum err code, const struct fault *fault,
                                const struct http_target *target);
+/* Of a refusal for good. */
+void advice_refused(const struct problem *problem, char out[static ADVICE_MAX]);
 
 #endif

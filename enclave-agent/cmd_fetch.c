@@ -42,5 +42,5 @@ const struct command command_fetch = {
     .operands_min = 1,
     .operands_max = 1,
     .run = run_fetch,
-    .exit_of = command_exit_plain,
+    .exit_of = outcome_plain,
 };

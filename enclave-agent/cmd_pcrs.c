@@ -117,5 +117,5 @@ const struct command command_pcrs = {
                "Nitro Secure Module has them, and its id; with --log also where that says.",
     .options = settings_options_pcrs,
     .run = run,
-    .exit_of = command_exit_plain,
+    .exit_of = outcome_plain,
 };

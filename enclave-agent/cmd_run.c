@@ -77,7 +77,7 @@ static int start(void *context, int report)
     const enum err err = become(context, report, &fault);
     command_say_end(err, &fault);
     journal_end();
-    return command_exit_run(err);
+    return outcome_run(err);
 }
 
 static enum err obtain_again(const struct settings *settings, const struct answer_held *held,
@@ -170,5 +170,5 @@ const struct command command_run = {
     .operands_min = 0,
     .operands_max = SIZE_MAX,
     .run = run_run,
-    .exit_of = command_exit_run,
+    .exit_of = outcome_run,
 };

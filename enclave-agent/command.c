@@ -10,50 +10,6 @@
 #include "common/secret.h"
 #include "journal.h"
 
-int command_exit_plain(enum err code)
-{
-    switch (code) {
-    case ERR_OK:
-        return PLAIN_DONE;
-    case ERR_REFUSED:
-    case ERR_ANSWER:
-        return PLAIN_REFUSED;
-    case ERR_USAGE:
-    case ERR_CONFIG:
-        return PLAIN_USAGE;
-    default:
-        return PLAIN_UNDECIDED;
-    }
-}
-
-int command_exit_run(enum err code)
-{
-    switch (code) {
-    case ERR_OK:
-        return PLAIN_DONE;
-    case ERR_REFUSED:
-        return RUN_REFUSED;
-    case ERR_UNREACHABLE:
-    case ERR_TIMEOUT:
-        return RUN_UNREACHABLE;
-    case ERR_ANSWER:
-        return RUN_NOT_AUTHENTIC;
-    case ERR_NSM:
-    case ERR_PCR_MISMATCH: /* one of its own, which --extend names */
-        return RUN_NSM;
-    case ERR_USAGE:
-    case ERR_CONFIG:
-    case ERR_FILE: /* one that a setting names */
-        return RUN_USAGE;
-    case ERR_WRONG_STATE:
-        return RUN_NOT_EXECUTABLE;
-    case ERR_NOT_FOUND:
-        return RUN_NOT_FOUND;
-    default: /* this machine: memory, descriptors, the place of delivery */
-        return RUN_NOT_DELIVERED;
-    }
-}
-
 /* A socket or a secret must not take the place of a standard descriptor that the caller
  * left closed: what is printed would go there. */
 static void fill_standard_descriptors(void)
@@ -137,30 +93,13 @@ static void say_pcrs(const char *where)
     }
 }
 
-/* "ask the verifier's admin to run 'vouchsafe explain 7Q2F...'" where there is a record of it:
- * what fails before the policy leaves none, but says exactly what is wrong. */
-static void say_what_to_do(const struct problem *problem)
-{
-    const char *const id = problem->request_id;
-    const char *const request = id[0] == '\0' ? "" : " (request ";
-    const char *const end = id[0] == '\0' ? "" : ")";
-    if (problem->code == ERR_REFUSED && id[0] != '\0')
-        journal_say("refused (request %s): ask the verifier's admin to run 'vouchsafe explain %s'",
-                    id, id);
-    else if (problem->code == ERR_DEBUG)
-        journal_say("refused%s%s%s: start the enclave without --debug-mode", request, id, end);
-    else if (problem->code == ERR_UNTRUSTED)
-        journal_say("refused%s%s%s: a simulator's documents need a development store that trusts "
-                    "its root",
-                    request, id, end);
-    else
-        journal_say("refused%s%s%s: see the code below in docs/ERRORS.md, and the verifier's log",
-                    request, id, end);
-}
-
 void command_say_refused(const struct session_plan *plan, const struct problem *problem)
 {
-    say_what_to_do(problem);
+    char advice[ADVICE_MAX];
+    const char *const id = problem->request_id;
+    advice_refused(problem, advice);
+    journal_say("refused%s%s%s: %s", id[0] == '\0' ? "" : " (request ", id,
+                id[0] == '\0' ? "" : ")", advice);
     journal_add("error code: %s", problem->code_wire);
     if (problem->field[0] != '\0')
         journal_add("where: %s", problem->field);

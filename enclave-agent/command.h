@@ -1,29 +1,10 @@
-/* The commands of `vouchsafe-agent`, and what they have in common: what is said (through the
- * journal), and exit statuses (DESIGN section 8).  main.c dispatches. */
+/* The commands of `vouchsafe-agent`, and what they have in common: what is said, through the
+ * journal.  main.c dispatches. */
 #ifndef VOUCHSAFE_AGENT_COMMAND_H
 #define VOUCHSAFE_AGENT_COMMAND_H
 
-#include "nsm.h"
+#include "outcome.h"
 #include "settings.h"
-
-/* `run` leaves 0..119 to the program. */
-enum run_exit {
-    RUN_REFUSED = 120,
-    RUN_UNREACHABLE = 121,
-    RUN_NOT_AUTHENTIC = 122,
-    RUN_NSM = 123,
-    RUN_NOT_DELIVERED = 124,
-    RUN_USAGE = 125,
-    RUN_NOT_EXECUTABLE = 126,
-    RUN_NOT_FOUND = 127,
-};
-
-enum plain_exit {
-    PLAIN_DONE = 0,
-    PLAIN_REFUSED = 1,
-    PLAIN_USAGE = 2,
-    PLAIN_UNDECIDED = 3,
-};
 
 struct command {
     const char *name;
@@ -45,10 +26,7 @@ extern const struct command command_pcrs;
 /* Before any command: standard descriptors, no death by SIGPIPE, and the crypto library. */
 MUST_CHECK enum err command_prepare(struct fault *fault);
 
-int command_exit_run(enum err code);
-int command_exit_plain(enum err code);
-
-/* One line of the journal, as a session_say. */
+/* One line of the journal. */
 void command_say(const char *sentence);
 /* The failure's line. */
 void command_say_fault(enum err code, const struct fault *fault);

@@ -56,7 +56,7 @@ _Noreturn void command_run_machine(void)
     const enum err err = run(&status, &fault);
     command_say_end(err, &fault);
     if (err != ERR_OK)
-        status = command_exit_run(err);
+        status = outcome_run(err);
     snprintf(sentence, sizeof sentence, "ended with status %d; this machine stops", status);
     command_say(sentence);
     journal_end();

@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     if (is_about(argc - 1, words, &err, &fault)) {
         if (err != ERR_OK)
             command_say_fault(err, &fault);
-        return command_exit_plain(err);
+        return outcome_plain(err);
     }
     const struct command *command = command_find(words[0]);
     if (ready != ERR_OK)
@@ -111,5 +111,5 @@ int main(int argc, char **argv)
     journal_end();
     if (err == ERR_OK)
         return status;
-    return command == NULL ? command_exit_plain(err) : command->exit_of(err);
+    return command == NULL ? outcome_plain(err) : command->exit_of(err);
 }

@@ -3,20 +3,22 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <openssl/rand.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "advice.h"
+#include "common/codec.h"
 #include "common/openssl_cleanup.h"
 #include "drift.h"
 #include "retry.h"
 
 #define EXCHANGE_TIMEOUT_MS 30000 /* one that hangs is not to use up the whole time */
 #define LAST_MAX            205   /* of the last failure and what to do, in a fault's detail */
+#define SENTENCE_MAX        512
 
 struct session {
     const struct session_plan *plan;
-    session_say *say;
     struct nsm nsm;
     int64_t deadline_ms;
     bool drift_said;
@@ -117,6 +119,16 @@ static enum err make_key(struct session *s, struct wrap_key **key, struct fault 
     return ERR_OK;
 }
 
+PRINTF_LIKE(2, 3) static void say(const struct session *s, const char *fmt, ...)
+{
+    char sentence[SENTENCE_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(sentence, sizeof sentence, fmt, args);
+    va_end(args);
+    s->plan->say(s->plan->say_context, sentence);
+}
+
 /* By the first document that shows it. */
 static void say_drift(struct session *s, const struct own_document *own, int64_t before_ms)
 {
@@ -124,7 +136,7 @@ static void say_drift(struct session *s, const struct own_document *own, int64_t
     if (s->drift_said || !drift_describe(own->time_ms, before_ms, drift_now_ms(), sentence))
         return;
     s->drift_said = true;
-    s->say(sentence);
+    say(s, "%s", sentence);
 }
 
 /* E2, the document: it binds the challenge, the key, and what is asked for. */
@@ -242,14 +254,12 @@ static enum err give_up(const struct session *s, enum err err, enum err_retry ki
 static void say_again(const struct session *s, const struct fault *fault, int64_t delay_ms)
 {
     char last[360];
-    char sentence[440];
     describe(s, fault, last, sizeof last);
     if (delay_ms == 0)
-        snprintf(sentence, sizeof sentence, "%s; asking again from a new challenge", last);
+        say(s, "%s; asking again from a new challenge", last);
     else
-        snprintf(sentence, sizeof sentence, "%s; asking again in %" PRId64 ".%" PRId64 " s", last,
-                 delay_ms / 1000, delay_ms % 1000 / 100);
-    s->say(sentence);
+        say(s, "%s; asking again in %" PRId64 ".%" PRId64 " s", last, delay_ms / 1000,
+            delay_ms % 1000 / 100);
 }
 
 /* The end of the time cuts an attempt short: then what the one before it met says more. */
@@ -287,16 +297,56 @@ static enum err run(struct session *s, struct answer_opened *opened, struct faul
     }
 }
 
-enum err session_run(const struct session_plan *plan, session_say *say,
-                     struct answer_opened *opened, struct problem *problem, struct fault *fault)
+/* --- what is said of a release --- */
+
+static bool is_first(const struct session_plan *plan)
+{
+    return plan->held == NULL || !plan->held->any;
+}
+
+static void say_root(const struct session *s)
+{
+    char hex[2 * SHA256_LEN + 1];
+    if (!is_first(s->plan) || memcmp(s->plan->trusted_root, own_document_aws_root, SHA256_LEN) == 0)
+        return;
+    hex_encode(bytes_of(s->plan->trusted_root, SHA256_LEN), hex);
+    say(s, "warning: this agent trusts a root that is not AWS's: %s", hex);
+}
+
+static bool was_held(const struct session_plan *plan, const struct answer_secret *item)
+{
+    for (size_t i = 0; plan->held != NULL && i < plan->held->versions.count; i++) {
+        if (strcmp(plan->held->versions.item[i].name, item->name) == 0)
+            return plan->held->versions.item[i].version == item->version;
+    }
+    return false;
+}
+
+/* At a refresh only what is new; but a build's end is announced each time. */
+static void say_opened(const struct session *s, const struct answer_opened *opened)
+{
+    for (size_t i = 0; i < opened->count; i++) {
+        const struct answer_secret *item = &opened->item[i];
+        if (!was_held(s->plan, item))
+            say(s, "received %s version %u", item->name, item->version);
+        if (item->deprecated)
+            say(s,
+                "warning: only a deprecated measurement granted %s: this build will be refused one "
+                "day",
+                item->name);
+    }
+}
+
+enum err session_run(const struct session_plan *plan, struct answer_opened *opened,
+                     struct problem *problem, struct fault *fault)
 {
     struct fault own = FAULT_NONE; /* describing an attempt needs one */
     struct session s = {
         .plan = plan,
-        .say = say,
         .nsm = {.fd = -1},
         .deadline_ms = monotonic_ms() + plan->timeout_ms,
     };
+    say_root(&s);
     enum err err = nsm_open(plan->nsm, &s.nsm, &own);
     /* Before anything is drawn from the generator: TLS and the pauses between attempts do. */
     if (err == ERR_OK)
@@ -304,7 +354,9 @@ enum err session_run(const struct session_plan *plan, session_say *say,
     if (err == ERR_OK)
         err = run(&s, opened, &own);
     nsm_close(&s.nsm);
-    if (err != ERR_OK && fault != NULL)
+    if (err == ERR_OK)
+        say_opened(&s, opened);
+    else if (fault != NULL)
         *fault = own;
     *problem = s.problem;
     return err;

@@ -4,7 +4,9 @@
  * Each attempt has a challenge, a key pair and a document of its own; what is left of a
  * failed one is wiped.  Everything that comes over the network crossed the parent.  The
  * only clock that decides here is the monotonic one, for the deadline; how far the wall clock
- * is off is said, once. */
+ * is off is said, once.
+ *
+ * Whoever asks for it locks memory first (secret_init or secret_share), SESSION_LOCKED_LEN. */
 #ifndef VOUCHSAFE_AGENT_SESSION_H
 #define VOUCHSAFE_AGENT_SESSION_H
 
@@ -12,8 +14,13 @@
 #include "common/http_client.h"
 
 #define SESSION_TIMEOUT_S 120
+/* 16 secrets of 64 KiB, each in a block of twice its size, and the keys. */
+#define SESSION_LOCKED_LEN (4u << 20)
 
-/* What is asked of whom; all borrowed. */
+/* Progress and warnings, one sentence each: "the verifier says busy; trying again in 0.6 s". */
+typedef void session_say(void *context, const char *sentence);
+
+/* What is asked of whom, and who hears of it; all borrowed. */
 struct session_plan {
     struct http_target verifier;
     const char *ca_file; /* or NULL */
@@ -27,10 +34,9 @@ struct session_plan {
     const struct answer_held *held;
     struct bytes application; /* into user_data */
     int64_t timeout_ms;       /* for everything */
+    session_say *say;
+    void *say_context;
 };
-
-/* Progress, one sentence each: "the verifier says busy; trying again in 0.6 s". */
-typedef void session_say(const char *sentence);
 
 /* Errors:
  *   ERR_REFUSED      the verifier refused for good; `problem` says what it answered
@@ -39,8 +45,7 @@ typedef void session_say(const char *sentence);
  *   ERR_NSM          the NSM failed
  *   others           this machine: ERR_USAGE, ERR_FILE, ERR_CRYPTO, ERR_NO_MEMORY
  * `opened` is the caller's. */
-MUST_CHECK enum err session_run(const struct session_plan *plan, session_say *say,
-                                struct answer_opened *opened, struct problem *problem,
-                                struct fault *fault);
+MUST_CHECK enum err session_run(const struct session_plan *plan, struct answer_opened *opened,
+                                struct problem *problem, struct fault *fault);
 
 #endif

@@ -269,7 +269,6 @@ static enum err load_root(const char *path, struct settings *s, struct fault *fa
             FAIL(fault, err, "%s does not hold exactly one certificate in PEM", path);
         TRY(err);
     }
-    s->root_is_aws = memcmp(s->root, own_document_aws_root, SHA256_LEN) == 0;
     return ERR_OK;
 }
 

@@ -45,7 +45,6 @@ struct settings {
     struct session_plan plan; /* points into this struct: do not copy it */
     struct issuer_pins pins;
     uint8_t root[SHA256_LEN];
-    bool root_is_aws;
     struct wanted_list wanted;
     struct measure_plan measure;
     struct buf application;

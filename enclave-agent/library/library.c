@@ -2,13 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/codec.h"
-#include "enclave-agent/answer.h"
+#include "enclave-agent/outcome.h"
 #include "enclave-agent/settings.h"
 #include "vouchsafe-agent.h"
-
-/* As the agent's own: 16 secrets of 64 KiB, each in a block of twice its size, and the keys. */
-#define ARENA_LEN (4u << 20)
 
 #define ROW(name_)                                  \
     {                                               \
@@ -41,36 +37,12 @@ struct vouchsafe_agent_secrets {
 
 /* --- errors --- */
 
-static enum vouchsafe_agent_status status_of(enum err code)
-{
-    switch (code) {
-    case ERR_OK:
-        return VOUCHSAFE_AGENT_OK;
-    case ERR_REFUSED:
-        return VOUCHSAFE_AGENT_REFUSED;
-    case ERR_UNREACHABLE:
-    case ERR_TIMEOUT:
-        return VOUCHSAFE_AGENT_UNREACHABLE;
-    case ERR_ANSWER:
-        return VOUCHSAFE_AGENT_NOT_AUTHENTIC;
-    case ERR_NSM:
-    case ERR_PCR_MISMATCH:
-        return VOUCHSAFE_AGENT_NSM;
-    case ERR_USAGE:
-    case ERR_CONFIG:
-    case ERR_FILE:
-        return VOUCHSAFE_AGENT_USAGE;
-    default:
-        return VOUCHSAFE_AGENT_MACHINE;
-    }
-}
-
 static enum vouchsafe_agent_status tell(enum err code, const struct fault *fault,
                                         const struct problem *problem,
                                         struct vouchsafe_agent_error *error)
 {
     static const struct fault none = FAULT_NONE;
-    const enum vouchsafe_agent_status status = status_of(code);
+    const enum vouchsafe_agent_status status = outcome_library(code);
     if (code == ERR_OK || error == NULL)
         return status;
     const struct fault *said = fault->code == code ? fault : &none;
@@ -88,31 +60,6 @@ static enum vouchsafe_agent_status tell(enum err code, const struct fault *fault
                  "%s; ask the verifier's admin to run 'vouchsafe explain %s'", problem->detail,
                  problem->request_id);
     return status;
-}
-
-/* --- what is said on the way --- */
-
-/* A session tells without saying to whom: whoever releases in this thread. */
-static _Thread_local const struct vouchsafe_agent *releasing;
-
-static void say(const char *sentence)
-{
-    if (releasing->log != NULL)
-        releasing->log(releasing->log_context, sentence);
-}
-
-static void say_opened(const struct answer_opened *opened)
-{
-    char sentence[256];
-    for (size_t i = 0; i < opened->count; i++) {
-        if (!opened->item[i].deprecated)
-            continue;
-        snprintf(sentence, sizeof sentence,
-                 "warning: only a deprecated measurement granted %s: this build will be refused "
-                 "one day",
-                 opened->item[i].name);
-        say(sentence);
-    }
 }
 
 /* --- settings --- */
@@ -196,6 +143,13 @@ enum vouchsafe_agent_status vouchsafe_agent_set(struct vouchsafe_agent *agent, c
 
 /* --- the release --- */
 
+static void say(void *context, const char *sentence)
+{
+    const struct vouchsafe_agent *agent = context;
+    if (agent->log != NULL)
+        agent->log(agent->log_context, sentence);
+}
+
 static enum err release(struct vouchsafe_agent *agent, struct answer_opened *opened,
                         struct problem *problem, struct fault *fault)
 {
@@ -206,13 +160,12 @@ static enum err release(struct vouchsafe_agent *agent, struct answer_opened *ope
     bool debug = false;
     TRY(measure_enclave(&settings.measure, settings.plan.nsm, &debug, fault));
     if (debug)
-        say(MEASURE_DEBUG_SENTENCE);
-    if (!settings.root_is_aws)
-        say("warning: this agent trusts a root that is not AWS's");
-    TRY(secret_share(ARENA_LEN, fault));
+        say(agent, MEASURE_DEBUG_SENTENCE);
+    TRY(secret_share(SESSION_LOCKED_LEN, fault));
     settings.plan.held = &agent->held;
-    TRY(session_run(&settings.plan, say, opened, problem, fault));
-    say_opened(opened);
+    settings.plan.say = say;
+    settings.plan.say_context = agent;
+    TRY(session_run(&settings.plan, opened, problem, fault));
     answer_hold(&agent->held, opened);
     return ERR_OK;
 }
@@ -226,10 +179,7 @@ enum vouchsafe_agent_status vouchsafe_agent_release(struct vouchsafe_agent *agen
     struct vouchsafe_agent_secrets *secrets = calloc(1, sizeof *secrets);
     if (secrets == NULL)
         return tell(ERR_NO_MEMORY, &fault, NULL, error);
-    const struct vouchsafe_agent *outer = releasing; /* not NULL where a log function releases */
-    releasing = agent;
     const enum err err = release(agent, &secrets->opened, &problem, &fault);
-    releasing = outer;
     if (err == ERR_OK)
         *out = secrets;
     else

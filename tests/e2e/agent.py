@@ -336,7 +336,7 @@ class Ends(Agent):
         with open(os.path.join(source, "docs/man/vouchsafe-agent.1"), encoding="utf-8") as file:
             page = file.read().replace("\\-", "-")
         documented = set(re.findall(r"--([a-z]+(?:-[a-z]+)*)", page))
-        known = {"help", "version"}
+        known = {"help", "version", "debug-mode"}  # the last is nitro-cli's
         for command in ("run", "fetch", "pcrs"):
             text = subprocess.run([AGENT, "help", command], capture_output=True, check=True)
             known |= set(re.findall(r"^  --([a-z-]+)", text.stdout.decode(), re.M))

@@ -72,8 +72,9 @@ class Library(WithEnclave):
         run = self.example(self.config())
         self.assertEqual((run.returncode, run.stdout.decode()),
                          (0, f"{SECRET} version 1: the same\n"), run.stderr)
-        self.assertIn(b"release: warning: this agent trusts a root that is not AWS's\n",
-                      run.stderr)
+        self.assertRegex(run.stderr, rb"\Arelease: warning: this agent trusts a root that is not "
+                                     rb"AWS's: [0-9a-f]{64}\n"
+                                     rb"release: received web/messages version 1\n\Z")
         for guess in (VALUE[:-1], VALUE + b"\n", b"", bytes([VALUE[0] ^ 1]) + VALUE[1:]):
             self.assertEqual(self.example(self.config(), guess=guess).returncode, 1)
 

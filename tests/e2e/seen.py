@@ -105,7 +105,7 @@ class Seen(Agent):
     def test_other_refusals(self):
         for code, says in (("debug", "start the enclave without --debug-mode"),
                            ("document_untrusted", "a development store that trusts its root"),
-                           ("malformed", "see the code below in docs/ERRORS.md")):
+                           ("malformed", "see malformed in docs/ERRORS.md, and the verifier's log")):
             text = self.ck(self.refused(code=code), 120, f"refused (request {REQUEST_ID}): ", says)
             self.assertNotIn("explain", text)
 

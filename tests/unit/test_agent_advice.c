@@ -29,6 +29,7 @@ static void ck_different(const char *const *advice, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         ck_assert_ptr_nonnull(advice[i]);
+        ck_assert_uint_lt(strlen(advice[i]), ADVICE_MAX);
         for (size_t j = 0; j < i; j++)
             ck_assert_str_ne(advice[i], advice[j]);
     }
@@ -75,6 +76,34 @@ START_TEST(valid_module)
 }
 END_TEST
 
+static void ck_refused(enum err code, const char *wire, const char *request_id,
+                       const char *expected)
+{
+    struct problem problem = {.code = code, .offset = FAULT_NO_OFFSET};
+    char advice[ADVICE_MAX];
+    snprintf(problem.code_wire, sizeof problem.code_wire, "%s", wire);
+    snprintf(problem.request_id, sizeof problem.request_id, "%s", request_id);
+    advice_refused(&problem, advice);
+    ck_assert_str_eq(advice, expected);
+}
+
+START_TEST(valid_refused)
+{
+    ck_refused(ERR_REFUSED, "refused", "7Q2F",
+               "ask the verifier's admin to run 'vouchsafe explain 7Q2F'");
+    /* Nothing to explain it by. */
+    ck_refused(ERR_REFUSED, "refused", "", "see refused in docs/ERRORS.md, and the verifier's log");
+    ck_refused(ERR_DEBUG, "debug", "7Q2F", "start the enclave without --debug-mode");
+    ck_refused(ERR_UNTRUSTED, "document_untrusted", "7Q2F",
+               "a simulator's documents need a development store that trusts its root");
+    ck_refused(ERR_MALFORMED, "malformed", "7Q2F",
+               "see malformed in docs/ERRORS.md, and the verifier's log");
+    ck_refused(ERR_OK, "http_403", "",
+               "this is no code that this version knows: see what answers at --verifier, and "
+               "whether it is a newer verifier");
+}
+END_TEST
+
 START_TEST(no_other)
 {
     const struct fault other = {.code = ERR_ANSWER, .offset = FAULT_NO_OFFSET};
@@ -84,4 +113,4 @@ START_TEST(no_other)
 }
 END_TEST
 
-UNIT_MAIN("agent_advice", valid_answers, valid_unreachable, valid_module, no_other)
+UNIT_MAIN("agent_advice", valid_answers, valid_unreachable, valid_module, valid_refused, no_other)

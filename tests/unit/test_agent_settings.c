@@ -140,7 +140,6 @@ START_TEST(valid_defaults)
     ck_assert_str_eq(s.plan.nsm, "/dev/nsm");
     ck_assert_int_eq(s.plan.timeout_ms, 120000);
     ck_assert_uint_eq(s.plan.pins->count, 1);
-    ck_assert(s.root_is_aws);
     ck_assert_mem_eq(s.plan.trusted_root, own_document_aws_root, SHA256_LEN);
     ck_assert_uint_eq(s.plan.application.len, 0);
     ck_assert_ptr_null(s.dir);
