@@ -1,7 +1,10 @@
 /* libvouchsafe-agent: a session of the agent's behind functions that say nothing of its insides. */
+#include <openssl/crypto.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "enclave-agent/advice.h"
 #include "enclave-agent/outcome.h"
 #include "enclave-agent/settings.h"
 #include "vouchsafe-agent.h"
@@ -25,7 +28,8 @@ static const struct cli_option names[] = {
 
 struct vouchsafe_agent {
     size_t count;
-    char **words; /* "--name=value", each its own */
+    char **words;         /* "--name=value", each its own */
+    struct fault refused; /* the first setting that failed */
     struct answer_held held;
     vouchsafe_agent_log *log;
     void *log_context;
@@ -37,29 +41,64 @@ struct vouchsafe_agent_secrets {
 
 /* --- errors --- */
 
+static void tell_sentence(struct vouchsafe_agent_error *error, const char *field,
+                          const char *detail)
+{
+    snprintf(error->sentence, sizeof error->sentence, "%s%s%s", field, field[0] == '\0' ? "" : ": ",
+             detail);
+}
+
+static void tell_refused(const struct problem *problem, struct vouchsafe_agent_error *error)
+{
+    _Static_assert(ADVICE_MAX <= sizeof error->advice, "each advice fits");
+    snprintf(error->code, sizeof error->code, "%s", problem->code_wire);
+    snprintf(error->request_id, sizeof error->request_id, "%s", problem->request_id);
+    tell_sentence(error, problem->field,
+                  problem->detail[0] == '\0' ? err_sentence(ERR_REFUSED) : problem->detail);
+    advice_refused(problem, error->advice);
+}
+
+/* Only a program of others keeps what several releases gave. */
+static const char *advice_about(enum err code, const struct fault *fault)
+{
+    if (code == ERR_NO_MEMORY && CRYPTO_secure_malloc_initialized() == 1)
+        return "free the secrets of earlier releases that are not needed any more: all of a "
+               "process share one locked memory";
+    return advice_of(code, fault);
+}
+
+static void tell_fault(enum err code, const struct fault *fault,
+                       struct vouchsafe_agent_error *error)
+{
+    static const struct fault none = FAULT_NONE;
+    const struct fault *said = fault->code == code ? fault : &none;
+    const char *advice = advice_about(code, said);
+    snprintf(error->code, sizeof error->code, "%s", err_wire(code));
+    tell_sentence(error, said->field, said->detail[0] == '\0' ? err_sentence(code) : said->detail);
+    snprintf(error->advice, sizeof error->advice, "%s", advice == NULL ? "" : advice);
+}
+
+/* `problem` is what the verifier answered where `code` is ERR_REFUSED. */
 static enum vouchsafe_agent_status tell(enum err code, const struct fault *fault,
                                         const struct problem *problem,
                                         struct vouchsafe_agent_error *error)
 {
-    static const struct fault none = FAULT_NONE;
     const enum vouchsafe_agent_status status = outcome_library(code);
     if (code == ERR_OK || error == NULL)
         return status;
-    const struct fault *said = fault->code == code ? fault : &none;
-    const char *detail = said->detail[0] == '\0' ? err_sentence(code) : said->detail;
     *error = (struct vouchsafe_agent_error){.status = status};
-    snprintf(error->code, sizeof error->code, "%s", err_wire(code));
-    snprintf(error->sentence, sizeof error->sentence, "%s%s%s", said->field,
-             said->field[0] == '\0' ? "" : ": ", detail);
-    if (code != ERR_REFUSED || problem == NULL)
-        return status;
-    snprintf(error->code, sizeof error->code, "%s", problem->code_wire);
-    snprintf(error->request_id, sizeof error->request_id, "%s", problem->request_id);
-    if (problem->code == ERR_REFUSED && problem->request_id[0] != '\0')
-        snprintf(error->sentence, sizeof error->sentence,
-                 "%s; ask the verifier's admin to run 'vouchsafe explain %s'", problem->detail,
-                 problem->request_id);
+    if (code == ERR_REFUSED)
+        tell_refused(problem, error);
+    else
+        tell_fault(code, fault, error);
     return status;
+}
+
+static enum vouchsafe_agent_status tell_null(struct vouchsafe_agent_error *error)
+{
+    struct fault fault = FAULT_NONE;
+    const enum err err = fault_set(&fault, ERR_USAGE, "an argument is NULL that must not be");
+    return tell(err, &fault, NULL, error);
 }
 
 /* --- settings --- */
@@ -73,6 +112,8 @@ enum vouchsafe_agent_status vouchsafe_agent_new(struct vouchsafe_agent **out,
                                                 struct vouchsafe_agent_error *error)
 {
     const struct fault fault = FAULT_NONE;
+    if (out == NULL)
+        return tell_null(error);
     struct vouchsafe_agent *agent = calloc(1, sizeof *agent);
     if (agent == NULL)
         return tell(ERR_NO_MEMORY, &fault, NULL, error);
@@ -92,6 +133,8 @@ void vouchsafe_agent_free(struct vouchsafe_agent *agent)
 
 void vouchsafe_agent_set_log(struct vouchsafe_agent *agent, vouchsafe_agent_log *log, void *context)
 {
+    if (agent == NULL)
+        return;
     agent->log = log;
     agent->log_context = context;
 }
@@ -121,6 +164,9 @@ static enum err add_word(struct vouchsafe_agent *agent, const char *name, const 
 static enum err set(struct vouchsafe_agent *agent, const char *name, const char *value,
                     struct fault *fault)
 {
+    /* Such as what getenv gives where there is no such variable. */
+    if (name == NULL || value == NULL)
+        FAIL(fault, ERR_USAGE, "the %s of a setting is NULL", name == NULL ? "name" : "value");
     if (agent->count == SETTINGS_ENTRIES_MAX)
         FAIL(fault, ERR_USAGE, "more than %d settings", SETTINGS_ENTRIES_MAX);
     if (name[0] == '\0' || strchr(name, '=') != NULL)
@@ -137,8 +183,13 @@ enum vouchsafe_agent_status vouchsafe_agent_set(struct vouchsafe_agent *agent, c
                                                 const char *value,
                                                 struct vouchsafe_agent_error *error)
 {
+    if (agent == NULL)
+        return tell_null(error);
     struct fault fault = FAULT_NONE;
-    return tell(set(agent, name, value, &fault), &fault, NULL, error);
+    const enum err err = set(agent, name, value, &fault);
+    if (agent->refused.code == ERR_OK)
+        agent->refused = fault;
+    return tell(err, &fault, NULL, error);
 }
 
 /* --- the release --- */
@@ -155,11 +206,13 @@ static enum err release(struct vouchsafe_agent *agent, struct answer_opened *ope
 {
     CLEANUP(cli_args_free) struct cli_args args = {0};
     CLEANUP(settings_free) struct settings settings = {0};
+    bool debug = false;
+    *fault = agent->refused;
+    TRY(fault->code);
     TRY(parse(agent, &args, fault));
     TRY(settings_load(&args, NULL, &settings, fault));
-    bool debug = false;
     TRY(measure_enclave(&settings.measure, settings.plan.nsm, &debug, fault));
-    if (debug)
+    if (debug && !agent->held.any)
         say(agent, MEASURE_DEBUG_SENTENCE);
     TRY(secret_share(SESSION_LOCKED_LEN, fault));
     settings.plan.held = &agent->held;
@@ -174,12 +227,18 @@ enum vouchsafe_agent_status vouchsafe_agent_release(struct vouchsafe_agent *agen
                                                     struct vouchsafe_agent_secrets **out,
                                                     struct vouchsafe_agent_error *error)
 {
+    if (agent == NULL || out == NULL)
+        return tell_null(error);
     struct fault fault = FAULT_NONE;
     struct problem problem = {.offset = FAULT_NO_OFFSET};
     struct vouchsafe_agent_secrets *secrets = calloc(1, sizeof *secrets);
     if (secrets == NULL)
         return tell(ERR_NO_MEMORY, &fault, NULL, error);
+    /* A thread that ended in the middle of it would leave secrets behind that nobody wipes. */
+    int cancel = PTHREAD_CANCEL_DISABLE;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     const enum err err = release(agent, &secrets->opened, &problem, &fault);
+    (void)pthread_setcancelstate(cancel, NULL);
     if (err == ERR_OK)
         *out = secrets;
     else
@@ -191,18 +250,21 @@ enum vouchsafe_agent_status vouchsafe_agent_release(struct vouchsafe_agent *agen
 
 size_t vouchsafe_agent_secrets_count(const struct vouchsafe_agent_secrets *secrets)
 {
-    return secrets->opened.count;
+    return secrets == NULL ? 0 : secrets->opened.count;
 }
 
 const char *vouchsafe_agent_secrets_name(const struct vouchsafe_agent_secrets *secrets,
                                          size_t index)
 {
-    return index < secrets->opened.count ? secrets->opened.item[index].name : NULL;
+    const bool there = secrets != NULL && index < secrets->opened.count;
+    return there ? secrets->opened.item[index].name : NULL;
 }
 
 const void *vouchsafe_agent_secrets_value(const struct vouchsafe_agent_secrets *secrets,
                                           const char *name, size_t *len, uint32_t *version)
 {
+    if (secrets == NULL || name == NULL || len == NULL)
+        return NULL;
     for (size_t i = 0; i < secrets->opened.count; i++) {
         const struct answer_secret *item = &secrets->opened.item[i];
         if (strcmp(item->name, name) != 0)

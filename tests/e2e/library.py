@@ -6,6 +6,7 @@ the process as it was.
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -16,7 +17,18 @@ from server import SOURCE, TIMEOUT_S, clean_environment
 BUILD = os.environ["VOUCHSAFE_BUILD"]
 PEER = os.environ["VOUCHSAFE_AGENT_PEER_BIN"]
 PROBE = os.environ["VOUCHSAFE_LIBRARY_PROBE_BIN"]
+EXAMPLE = "docs/examples/c/release.c"
+HEADER = "enclave-agent/library/vouchsafe-agent.h"
 REFUSED, UNREACHABLE, NSM, USAGE, MACHINE = 11, 12, 14, 15, 16
+
+
+CC = os.environ.get("CC", "cc")
+STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+
+
+def read(name):
+    with open(os.path.join(SOURCE, name), encoding="ascii") as file:
+        return file.read()
 
 
 def output(*words, **more):
@@ -32,15 +44,18 @@ class Library(WithEnclave):
         output("meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--tags",
                "runtime,devel", "--destdir", cls.dir)
         cls.shared_object = cls.only("libvouchsafe-agent.so.0")
-        environment = clean_environment(
+        cls.environment = clean_environment(
             PKG_CONFIG_PATH=os.path.dirname(cls.only("vouchsafe-agent.pc")),
             PKG_CONFIG_SYSROOT_DIR=cls.dir)
-        cls.flags = output("pkg-config", "--cflags", "--libs", "vouchsafe-agent",
-                           env=environment).split()
+        # As it says itself; `cc` is the compiler of this build.
+        line = re.search(r"^ \*     cc (release\.c .* -o release)$", read(EXAMPLE), re.M)[1]
+        shutil.copy(os.path.join(SOURCE, EXAMPLE), cls.dir)
+        output("sh", "-ec", f"{CC} {line}", cwd=cls.dir, env=cls.environment)
         cls.program = os.path.join(cls.dir, "release")
-        output(os.environ.get("CC", "cc"), "-std=c99", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra",
-               "-Wpedantic", "-Werror", os.path.join(SOURCE, "docs/examples/c/release.c"),
-               *cls.flags, "-o", cls.program)
+
+    @classmethod
+    def pkg_config(cls, *words):
+        return output("pkg-config", *words, "vouchsafe-agent", env=cls.environment).strip()
 
     @classmethod
     def only(cls, name):
@@ -81,11 +96,17 @@ class Library(WithEnclave):
     def test_refused(self):
         self.done("secret", "put", "other", stdin=b"x")
         run = self.example(self.config(), "other")
-        self.fails(REFUSED, r"release: refused: the policy .*; ask the verifier's admin to run 'vouchsafe "
-                            r"explain [0-9A-Z]{16}'\n$", run)
+        self.fails(REFUSED, r"\nrelease: refused: the policy .*\nrelease: ask the verifier's admin to run "
+                            r"'vouchsafe explain [0-9A-Z]{16}'\n$", run)
         request = re.search("explain ([0-9A-Z]+)", run.stderr.decode())[1]
         records = self.json("audit", "list", "--request", request)
         self.assertEqual([r["event"] for r in records], ["release.refused"])
+
+    def test_debug(self):
+        """Said before the verifier is asked."""
+        run = self.example(self.config(nsm=self.enclave("debug", "--debug")))
+        self.fails(REFUSED, r"\Arelease: this enclave runs in debug mode: .*\n(release: warning: .*\n)?"
+                            r"release: [a-z_]+: ", run)
 
     def test_not_reached(self):
         run = self.example(self.config(verifier="http://127.0.0.1:1", timeout="1"))
@@ -113,15 +134,53 @@ class Library(WithEnclave):
         value = "not a text of VALUE's kind"
         self.done("secret", "put", "plain", stdin=value.encode())
         self.done("grant", "add", "plain", "--image", "web")
-        run = subprocess.run([PROBE, self.config(), "plain", value], capture_output=True,
-                             check=False, timeout=TIMEOUT_S, env=clean_environment())
-        self.assertEqual((run.returncode, run.stdout), (0, b""), run.stderr)
+        self.assertEqual(self.probe("threads", self.config(), "plain", value), [])
+
+    def probe(self, mode, *words, stdin=b""):
+        """What it printed.  The library itself says nothing on any descriptor."""
+        run = subprocess.run([PROBE, mode, *words], input=stdin, capture_output=True, check=False,
+                             timeout=TIMEOUT_S, env=clean_environment())
+        self.assertEqual((run.returncode, run.stderr), (0, b""), run.stdout)
+        return run.stdout.decode().splitlines()
+
+    def test_fork(self):
+        """A child inherits secrets, but not that their memory is locked."""
+        before, child, parent = self.probe("fork", self.config(), SECRET)
+        self.assertEqual((before, parent), ("version 1", "version 1"))
+        self.assertRegex(child, "^6: wrong_state: the memory for secrets was locked before a fork, ")
+
+    def test_cancelled(self):
+        """Not before the release has come to its end, and has wiped what it had."""
+        path = self.store.path("silent")
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(path)
+            silent.listen()
+            told, = self.probe("cancel", self.config(verifier=f"unix:{path}", timeout="1"), SECRET)
+        self.assertRegex(told, "^2: unreachable: no decision within 1 s; .* is slow or silent: see "
+                               "its log, or give more --timeout [|] $")
+
+    def test_full_memory(self):
+        """As where earlier secrets fill it; here the program's own is too small."""
+        self.done("secret", "put", "large", stdin=b"x" * 32768)
+        self.done("grant", "add", "large", "--image", "web")
+        told, = self.probe("heap", self.config(), "large")
+        self.assertEqual(told, "6: no_memory: secrets: no memory to check the answer | free the "
+                               "secrets of earlier releases that are not needed any more: all of "
+                               "a process share one locked memory")
+        self.assertEqual(self.probe("heap", self.config(), SECRET), ["version 1"])
+
+    def test_deprecated(self):
+        self.done("measurement", "deprecate", "web@1")
+        run = self.example(self.config())
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn(f"release: warning: only a deprecated measurement granted {SECRET}: this "
+                      "build will be refused one day\n", run.stderr.decode())
 
     def test_never_older(self):
         """A store that was put back to a copy of before: each release reads the file again."""
         self.done("secret", "put", SECRET, stdin=b"newer")
         config = self.config()
-        with subprocess.Popen([PROBE, config, SECRET], stdin=subprocess.PIPE,
+        with subprocess.Popen([PROBE, "lines", config, SECRET], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                               env=clean_environment()) as probe:
             def release():
@@ -136,8 +195,11 @@ class Library(WithEnclave):
             self.assertIsNone(self.store.start())
             self.config()
             self.assertEqual(
-                release(), "answer_not_authentic: secrets[0]: version 1 of web/messages is older "
-                           "than version 2, which this process has held")
+                release(), "3: answer_not_authentic: secrets[0]: version 1 of web/messages is older "
+                           "than version 2, which this process has held | this is not what was "
+                           "asked for, or older than it may be, or damaged; nothing of it was used. "
+                           "'vouchsafe secret list' has the versions that the verifier holds; where "
+                           "they are right, somebody on the way changed the answer")
             probe.stdin.close()
             self.assertEqual(probe.wait(TIMEOUT_S), 0)
 
@@ -149,14 +211,13 @@ class Library(WithEnclave):
         with subprocess.Popen([PEER, sock, issuer, "other-store"], stderr=subprocess.PIPE) as peer:
             self.addCleanup(peer.kill)
             self.assertEqual(peer.stderr.readline(), b"agent_peer: ready\n")
-            run = subprocess.run([PROBE, self.config(verifier=f"unix:{sock}", issuer=issuer), "x"],
-                                 input=b"\n\n", capture_output=True, check=False,
-                                 timeout=TIMEOUT_S, env=clean_environment())
+            first, second = self.probe(
+                "lines", self.config(verifier=f"unix:{sock}", issuer=issuer), "x", stdin=b"\n\n")
             peer.kill()
-        first, second = run.stdout.decode().splitlines()
         self.assertEqual(first, "version 7")
-        self.assertRegex(second, "answer_not_authentic: delegation: .*it is for the store 0202.*, "
-                                 "pinned is 0102")
+        self.assertRegex(second, r"^3: answer_not_authentic: delegation: .*it is for the store 0202.*, "
+                                 r"pinned is 0102.* \| it speaks for another store, or only claims to "
+                                 r"be yours: compare --issuer and --store of this image with ")
 
     def test_names(self):
         """Only its own, each with the version of the interface."""
@@ -165,14 +226,36 @@ class Library(WithEnclave):
         strange = [name for name in names if name != "VOUCHSAFE_AGENT_0" and not re.fullmatch(
             "vouchsafe_agent_[a-z_]+@@VOUCHSAFE_AGENT_0", name)]
         self.assertEqual(strange, [])
-        with open(os.path.join(SOURCE, "enclave-agent/library/vouchsafe-agent.h"),
-                  encoding="ascii") as file:
-            declared = re.findall(r"^(?!typedef)[a-z][\w *]*?\b(vouchsafe_agent_\w+)\(", file.read(), re.M)
+        header = read(HEADER)
+        declared = re.findall(r"^(?!typedef)[a-z][\w *]*?\b(vouchsafe_agent_\w+)\(", header, re.M)
         self.assertEqual(sorted(name.split("@")[0] for name in names if "@@" in name),
                          sorted(declared))
         dynamic = output("readelf", "-d", self.shared_object)
         self.assertIn("[libvouchsafe-agent.so.0]", dynamic)
         self.assertNotRegex(dynamic, "R(UN)?PATH")
+        # What an image needs besides, as the page says.
+        self.assertEqual({re.split(r"[-.]", name)[0] for name in
+                          re.findall(r"NEEDED.*\[(.*)\]", dynamic)},
+                         {"libcbor", "libcrypto", "libjansson", "libssl", "libc"})
+
+    def test_versions(self):
+        version = self.pkg_config("--modversion")
+        self.assertTrue(os.path.exists(f"{self.shared_object[:-2]}.{version}"))
+        self.assertIn(f"version: '{version}'", read("meson.build"))
+
+    def test_header(self):
+        """Others' C and C++, and the program that stands in it."""
+        header = read(HEADER)
+        sample = re.search(r"^ \*     struct.*?^ \*$", header, re.M | re.S)[0]
+        program = self.store.write("sample.c", "\n".join([
+            "#include <vouchsafe-agent.h>", "#include <stdio.h>",
+            "static void use(const void *key, size_t len) { (void)key; (void)len; }",
+            "int main(void) {", *(line[3:] for line in sample.splitlines()), "}"]))
+        linked = ["-xnone", *self.pkg_config("--cflags", "--libs").split(), "-o", f"{program}.out"]
+        for language in ("-xc", "-std=c99"), ("-xc++", "-std=c++11"):
+            output(CC, *language, *STRICT, program, *linked)
+        output(CC, "-std=c99", "-D_DEFAULT_SOURCE", *STRICT, "-fsyntax-only",
+               os.path.join(SOURCE, EXAMPLE), self.pkg_config("--cflags"))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,8 @@ int main(int argc, char **argv)
     const int status = release(argv[1], argv[2], &secrets, &error);
     if (status != VOUCHSAFE_AGENT_OK) {
         fprintf(stderr, "release: %s: %s\n", error.code, error.sentence);
+        if (error.advice[0] != '\0')
+            fprintf(stderr, "release: %s\n", error.advice);
         return NO_SECRET + status;
     }
     size_t len = 0;
