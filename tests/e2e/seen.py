@@ -116,7 +116,11 @@ class Seen(Agent):
         with Script([problem(403, "debug")]) as script:
             class Handler(agent.Handler):
                 def do_POST(self):
-                    said.append(log.said[0])
+                    # The agent waits for an answer here: whatever comes, it has said before.
+                    end = time.monotonic() + 5
+                    while b"\n" not in b"".join(log.said) and time.monotonic() < end:
+                        time.sleep(0.01)
+                    said.append(b"".join(log.said))
                     super().do_POST()
 
             script.RequestHandlerClass = Handler
