@@ -15,16 +15,25 @@ broken() {
     exit 1
 }
 
-# await NAME TEXT: until the program has said it
-await() {
+# again COMMAND...: until it succeeds, or there is no more hope (after 30 s of this machine's
+# time, most of which it sleeps: each look is work)
+again() {
     tries=0
-    while true; do
-        case $(cat "$out/$1") in *"$2"*) return 0 ;; esac
+    until "$@"; do
         tries=$((tries + 1))
-        [ $tries -lt 200 ] || return 1
-        sleep 0.1
+        [ $tries -lt 40 ] || return 1
+        if [ $tries -lt 10 ]; then sleep 0.1; else sleep 1; fi
     done
 }
+
+# has_said NAME TEXT
+has_said() {
+    case $(cat "$out/$1") in *"$2"*) return 0 ;; esac
+    return 1
+}
+
+# await NAME TEXT: until the program has said it
+await() { again has_said "$@"; }
 
 # start NAME READY COMMAND: in the background; it is ready when it says READY
 start() {
@@ -37,7 +46,7 @@ start() {
 # stop NAME...
 stop() {
     for name in "$@"; do
-        pid=$(cat "/run/$name.pid")
+        read -r pid <"/run/$name.pid"
         kill "$pid" 2>/dev/null
         wait "$pid"
     done
@@ -46,6 +55,7 @@ stop() {
 # show: what all programs have said, once
 show() {
     for file in "$out"/*; do
+        [ -s "$file" ] || continue
         sed "s/^/${file##*/}| /;\$a\\" "$file"
         : >"$file"
     done
@@ -63,12 +73,7 @@ nsm() {
 
 device() {
     start device '' 'vouchsafe-nsm-cuse nsm /run/nsm.sock /run/faults'
-    tries=0
-    until [ -c /dev/nsm ]; do
-        tries=$((tries + 1))
-        [ $tries -lt 200 ] || broken 'no /dev/nsm'
-        sleep 0.1
-    done
+    again [ -c /dev/nsm ] || broken 'no /dev/nsm'
     chmod 0666 /dev/nsm # as the kernel's own driver has it
 }
 
@@ -87,7 +92,8 @@ parent() {
             vouchsafe secret put web/messages </vm/secret &&
             vouchsafe grant add web/messages --image web
     } >$out/init 2>&1 || broken 'no grant'
-    start relay 'listening on' 'socat -d -d VSOCK-LISTEN:8443,fork,reuseaddr TCP:127.0.0.1:8443'
+    start relay relay.ready 'vouchsafe-vsock-relay --listen vsock:8443 --to 127.0.0.1:8443 \
+        --log-port 5000'
 }
 
 # ---- a scenario ----
@@ -108,6 +114,6 @@ enclave() {
 # end NAME: with the machine's age, from which the scenario's length can be read
 end() {
     show
-    read -r age _ </proc/uptime
-    say "end $1 status=$status at ${age}s"
+    read -r age idle </proc/uptime
+    say "end $1 status=$status at ${age}s, ${idle}s of them idle"
 }

@@ -24,14 +24,16 @@ SCENARIOS = [
              "'sha256sum <$WEB_MESSAGES_FILE; stat -c \"%a %u:%g of %n\" /run/mine/key; cat /proc/mounts'",
              says=(PLAIN, "440 7:8 of /run/mine/key",
                    "tmpfs /run/mine tmpfs rw,nosuid,nodev,noexec,relatime,size=1024k"),
-             never=(SECRET, "warning: /run")),
+             told=("received web/messages version 1",), never=(SECRET, "warning: /run")),
     Scenario("template",
              f"vouchsafe-agent run {ASK} --deliver "
              "web/messages=template:template:/run/conf -- sh -c 'sha256sum </run/conf'",
              files={"template": TEMPLATE}, says=(hashlib.sha256(RENDERED.encode()).hexdigest(),),
+             told=("received web/messages version 1",),
              never=(SECRET, base64.b64encode(SECRET.encode()).decode())),
     Scenario("dumps",
              f"{DUMPS}\nvouchsafe-agent run {ASK} -- sh -c 'kill -SEGV $$'; status=$?; "
              "dumped released; exit $status",
-             status=139, says=("alone: dumped", "released: no dump"), never=(SECRET,)),
+             status=139, says=("alone: dumped", "released: no dump"), never=(SECRET,),
+             told=("received web/messages version 1",)),
 ]

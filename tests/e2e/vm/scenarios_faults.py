@@ -5,7 +5,7 @@ import os
 import subprocess
 import tempfile
 
-from scenario import ASK, SECRET, TRUST, Scenario
+from scenario import ASK, SECRET, TELL, TRUST, Scenario
 
 RELAY = "vouchsafe-vsock-relay --listen vsock:8446 --to "
 NAME = "verifier.example"
@@ -25,23 +25,26 @@ def certificate():
 
 def run(issuer="peer.pem", options="--secret web/messages", port=8446):
     return (f"vouchsafe-agent run --verifier vsock:1:{port} --issuer {issuer} --root /run/root.pem "
-            f"--timeout 1 {options} -- sh -c 'echo it ran'")
+            f"{TELL} --timeout 1 {options} -- sh -c 'echo it ran'")
 
 
-def liar(mode, status, *says, parent_says=None, **more):
-    """A peer that lies, behind the relay."""
+def peer(mode, status, *told, says=(), never=(), **more):
+    """One that answers in its own way, behind the relay."""
     name = "faults-" + mode
-    return Scenario(name, run(**more), status=status, says=says, never=("it ran", "received"),
+    return Scenario(name, run(**more), status=status, says=says, told=told, never=never,
                     parent={"peer": (f"agent-peer peer peer.pem {mode}", "ready"),
-                            "own-relay": (f"{RELAY} unix:/vm/{name}/peer", "relay.ready")},
-                    parent_says=parent_says or {})
+                            "own-relay": (f"{RELAY} unix:/vm/{name}/peer", "relay.ready")})
 
 
-def tls(name, options, status, *says):
+def liar(mode, status, *told, **more):
+    return peer(mode, status, *told, never=("it ran", "received"), **more)
+
+
+def tls(name, options, status, *told, says=()):
     """TLS from the enclave to the verifier: the relay carries it, and has no part in it."""
-    return Scenario(name, f"vouchsafe-agent run --verifier vsock:1:8446 {TRUST} --timeout 1 "
+    return Scenario(name, f"vouchsafe-agent run --verifier vsock:1:8446 {TRUST} {TELL} --timeout 1 "
                           f"--cacert cert --secret web/messages {options} -- sh -c 'echo it ran'",
-                    files={"cert": CERT, "both": BOTH}, status=status, says=says,
+                    files={"cert": CERT, "both": BOTH}, status=status, says=says, told=told,
                     never=(SECRET, *(("it ran",) if status else ())),
                     parent={"door": ("socat -d -d OPENSSL-LISTEN:9443,fork,reuseaddr,cert=both,"
                                      "verify=0 TCP:127.0.0.1:8443", "listening on"),
@@ -52,10 +55,10 @@ CERT, BOTH = certificate()
 
 SCENARIOS = [
     Scenario("faults-relay-down", run("/run/issuer.pem", port=8444), status=121, never=("it ran",),
-             says=("last: unreachable: 1:8444: cannot connect: Connection reset by peer; does "
+             told=("last: unreachable: 1:8444: cannot connect: Connection reset by peer; does "
                    "vouchsafe-vsock-relay listen on that port of the parent instance?",)),
     Scenario("faults-verifier-down", run("/run/issuer.pem"), status=121, never=("it ran",),
-             says=("the server ended the connection without an answer: ",
+             told=("the server ended the connection without an answer: ",
                    "; the relay is up, is the verifier behind it? The relay's journal says why"),
              parent={"own-relay": (f"{RELAY} 127.0.0.1:9", "relay.ready")},
              parent_says={"own-relay": ("ev=relay.unreachable to=127.0.0.1:9",
@@ -75,19 +78,30 @@ SCENARIOS = [
          "this is not what was asked for, or older", options="--secret a --min-version a=8"),
     liar("oversized", 122, "the answer has a body of 2097153 bytes",
          "no vouchsafe server answers so"),
-    tls("faults-tls", f"--tls-name {NAME}", 0, "received web/messages version 1", "it ran"),
+    peer("deprecated", 0, "received web/messages version 7", "warning: only a deprecated "
+         "measurement granted web/messages: this build will be refused one day",
+         says=("it ran",)),
+    tls("faults-tls", f"--tls-name {NAME}", 0, "received web/messages version 1",
+        says=("it ran",)),
     tls("faults-tls-name", "--tls-name other.example", 121, "unreachable: TLS: the server's "
         "certificate was refused", "; see --cacert and --tls-name, and what answers there"),
     # On the enclave's own side.
     Scenario("faults-no-lock", "ulimit -l 64; exec setpriv --bounding-set -ipc_lock --inh-caps "
              f"-ipc_lock vouchsafe-agent run {ASK} -- sh -c 'echo it ran'", status=124,
              never=("it ran", "ev=release."),
-             says=("no_memory: 4096 KiB of memory could not be locked; raise the limit on locked "
+             told=("no_memory: 4096 KiB of memory could not be locked; raise the limit on locked "
                    "memory (ulimit -l, LimitMEMLOCK=)",)),
     Scenario("faults-no-program", f"vouchsafe-agent run {ASK} -- no-such-program", status=127,
              never=("ev=release.",),
-             says=("no-such-program is not found: is it in the image, and its folder in PATH?",)),
+             told=("not_found: no-such-program is not found: is it in the image, and its folder in "
+                   "PATH?",)),
     Scenario("faults-not-executable", f"chmod 644 plain; vouchsafe-agent run {ASK} -- ./plain",
              status=126, files={"plain": "#!/bin/sh\n"}, never=("ev=release.",),
-             says=("plain is not executable: a file of the image with execute permission",)),
+             told=("plain is not executable: a file of the image with execute permission is needed "
+                   "(chmod +x)",)),
+    Scenario("faults-no-loader", f"vouchsafe-agent run {ASK} -- ./plain", status=127,
+             files={"plain": "#!/no/such/interpreter\n"}, never=(SECRET,),
+             told=("received web/messages version 1", "plain cannot be executed: No such file or "
+                   "directory: is its interpreter or loader (ldd, or its first line) in the "
+                   "image?")),
 ]

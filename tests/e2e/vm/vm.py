@@ -8,6 +8,7 @@ vsock and without another network, also as the first process.
     tests/e2e/vm/vm.py --initramfs FILE NAME...    writes what these would boot with, without
                                                    Debian's modules
 """
+import collections
 import importlib
 import glob
 import os
@@ -16,10 +17,11 @@ import sys
 import unittest
 
 import machine
-from scenario import SECRET
+from scenario import CID, SECRET
 
 MARK = re.compile(r"@vm (begin|end|broken:) ?(.*)")
 SAID = re.compile(r"([a-z][a-z0-9_-]*)\| (.*)")
+AGENT = "vouchsafe-agent: "
 
 
 def all_scenarios():
@@ -68,6 +70,15 @@ def sort_lines(lines):
     return said, statuses
 
 
+def agent_lines(lines):
+    """What the agent said among them: its lines, and those that belong to one of them."""
+    of_agent = False
+    for line in lines:
+        of_agent = line.startswith(AGENT) or (of_agent and line.startswith("  "))
+        if of_agent:
+            yield line
+
+
 class Machine(unittest.TestCase):
     """One test for each scenario (below); one boot for nearly all of them."""
     scenarios = all_scenarios()
@@ -94,13 +105,19 @@ class Machine(unittest.TestCase):
         if not one.first_process:
             self.assertEqual(self.statuses.get(one.name), one.status, console)
         mine = said.get("console" if one.first_process else "enclave", [])
-        for name, texts in {"enclave": one.says, **one.parent_says}.items():
-            lines = mine if name == "enclave" else said.get(name, [])
+        heard = [line.removeprefix(CID) for line in
+                 (mine if one.first_process else said.get("relay", [])) if line.startswith(CID)]
+        for name, texts, lines in (
+                ("enclave", one.says, mine), ("the agent, to its parent,", one.told, heard),
+                *((name, texts, said.get(name, [])) for name, texts in one.parent_says.items())):
             for text in texts:
                 self.assertTrue(any(text in line for line in lines),
                                 f"{name} never said {text!r}:\n{console}")
         for text in one.never:
             self.assertNotIn(text, console)
+        if one.hears:
+            unheard = collections.Counter(agent_lines(mine)) - collections.Counter(heard)
+            self.assertFalse(unheard, f"the parent did not read these lines of:\n{console}")
 
 
 def add_tests():
