@@ -1,6 +1,6 @@
 /* How the NSM fails: every name that it refuses with, every errno of its driver, and replies of
- * the smaller operations that are wrong in one way.  The device is this file's: it stands in for
- * the ioctl. */
+ * the smaller operations that are wrong in one way; and where its random bytes go.  The device is
+ * this file's: it stands in for the ioctl. */
 #include "hex.h"
 
 #include <errno.h>
@@ -27,6 +27,7 @@ static struct {
     const char *hex;
     unsigned calls;
     uint64_t room;
+    const uint8_t *reply; /* where the last one was written */
 } device;
 
 /* In the place of libc's.  No pointer of the agent's may be wrong: CVE-2026-68179 unlocks what is
@@ -52,6 +53,7 @@ int ioctl(int fd, unsigned long number, ...)
         uint64_t number;
         uint8_t *ptr;
     } to = {.number = raw->reply_ptr};
+    device.reply = to.ptr;
     if (reply.len > 0)
         memcpy(to.ptr, reply.ptr, reply.len);
     raw->reply_len = device.claimed == 0 ? reply.len : device.claimed;
@@ -86,6 +88,70 @@ START_TEST(valid_device)
     ck_ok(lock_by(LOCKED));
     ck_assert_uint_eq(device.calls, 5);
     ck_assert_uint_eq(device.room, NSM_REPLY_MAX); /* each time anew */
+}
+END_TEST
+
+/* --- its randomness, and what becomes of it --- */
+
+/* What went into the generator, and whether the last reply was wiped: the linker puts these two
+ * before OpenSSL's. */
+static struct {
+    uint8_t added[64];
+    int len;
+    double entropy;
+    bool wiped;
+} seen;
+
+void __real_RAND_add(const void *from, int len, double entropy);
+void __wrap_RAND_add(const void *from, int len, double entropy);
+void __real_OPENSSL_cleanse(void *ptr, size_t len);
+void __wrap_OPENSSL_cleanse(void *ptr, size_t len);
+
+void __wrap_RAND_add(const void *from, int len, double entropy)
+{
+    ck_assert_int_eq(seen.len, 0);
+    ck_assert_int_le(len, (int)sizeof seen.added);
+    memcpy(seen.added, from, (size_t)len);
+    seen.len = len;
+    seen.entropy = entropy;
+    __real_RAND_add(from, len, entropy);
+}
+
+void __wrap_OPENSSL_cleanse(void *ptr, size_t len)
+{
+    const uint8_t *const from = ptr;
+    seen.wiped |= from <= device.reply && device.reply + device.room <= from + len;
+    __real_OPENSSL_cleanse(ptr, len);
+}
+
+#define RANDOM    "a16947657452616e646f6da16672616e646f6d"
+#define THE_BYTES "00112233445566778899aabbccddeeff0123456789abcdef0123456789abcdef"
+
+static enum err mix_by(const char *hex)
+{
+    const struct nsm nsm = opened();
+    device.hex = hex;
+    fault = (struct fault)FAULT_NONE;
+    memset(&seen, 0, sizeof seen);
+    return nsm_mix_random(&nsm, &fault);
+}
+
+/* All of it, counted as what it is: as random as it is long. */
+START_TEST(valid_random)
+{
+    ck_ok(mix_by(RANDOM "5820" THE_BYTES));
+    ck_hex(bytes_of(seen.added, (size_t)seen.len), THE_BYTES);
+    ck_assert_double_eq(seen.entropy, 32);
+    ck_assert(seen.wiped);
+}
+END_TEST
+
+/* A reply that is none may hold random bytes all the same. */
+START_TEST(wrong_random)
+{
+    ck_err(mix_by(RANDOM "5821" THE_BYTES), ERR_NSM);
+    ck_assert_int_eq(seen.len, 0);
+    ck_assert(seen.wiped);
 }
 END_TEST
 
@@ -286,5 +352,5 @@ START_TEST(wrong_small_replies)
 }
 END_TEST
 
-UNIT_MAIN("agent_nsm_errors", valid_device, wrong_device, long_device_reply, wrong_by_name,
-          valid_about, wrong_about, wrong_small_replies)
+UNIT_MAIN("agent_nsm_errors", valid_device, valid_random, wrong_random, wrong_device,
+          long_device_reply, wrong_by_name, valid_about, wrong_about, wrong_small_replies)
