@@ -3,15 +3,19 @@
 the owner that they say, also at a refresh; and nowhere else: not into argument vectors,
 environments, logs and core dumps, unless told so.
 """
+import contextlib
+import fcntl
 import os
 import resource
 import signal
 import stat
 import subprocess
 import sys
+import threading
 import unittest
 
-from enclave import SECRET
+from enclave import AGENT, SECRET
+from server import TIMEOUT_S, clean_environment
 from supervised import WithAgents
 
 # Text without what an environment or JSON cannot hold, to be looked for.
@@ -35,8 +39,26 @@ while True:
 """
 
 
+PIPE_LEN = 4096
+# A sanitizer's build has no filters of system calls.
+FILTERED = os.environ.get("VOUCHSAFE_SANITIZE", "none") == "none"
+
+
 def is_root():
     return os.geteuid() == 0
+
+
+def no_dumps():
+    """The limit on a dump's length where there are to be none."""
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    return (0, 0) if hard == 0 and not is_root() else (1, 1)
+
+
+def filters(pid):
+    """Whether exec gives it no privileges; whether it has filters of system calls; how many."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        rows = dict(line.split(":\t", 1) for line in file.read().splitlines())
+    return rows["NoNewPrivs"], rows["Seccomp"], rows["Seccomp_filters"]
 
 
 class WithCanary(WithAgents):
@@ -51,10 +73,15 @@ class WithCanary(WithAgents):
     def template(self, text):
         return self.store.write("template", text)
 
+    @staticmethod
+    def children(pid):
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return {int(child) for child in file.read().split()}
+
     def program(self, pid):
         """The one child of an agent that stays."""
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return int(file.read())
+        (child,) = self.children(pid)
+        return child
 
     def refused(self, status, says, *options, **more):
         run = self.agent("run", "--secret", SECRET, *options, "--", "true", **more)
@@ -185,27 +212,56 @@ class Refreshed(WithCanary):
 
     def test_filters(self):
         """Of the agent, not of its program; the courier has one more."""
-        agent = self.start_agent("--dir", self.dir, "--refresh", "hup",
-                                 program=(sys.executable, "-c", STAYS))
+        relay, held_up, go_on = self.relay(), threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+        agent = self.start_agent("--dir", self.dir, "--refresh", "hup", verifier=relay.url,
+                                 program=(sys.executable, "-c", STAYS), timeout_s=20)
         self.wait_for("started", self.out)
+        program = self.program(agent.pid)
+        self.assertEqual(filters(agent.pid), ("1", "2", "1") if FILTERED else ("0", "0", "0"))
+        self.assertEqual(filters(program), ("0", "0", "0"))
 
-        def status(pid):
-            with open(f"/proc/{pid}/status", encoding="ascii") as file:
-                rows = dict(line.split(":\t", 1) for line in file.read().splitlines())
-            return rows["NoNewPrivs"], rows["Seccomp"]
+        def hold_up(body):
+            held_up.set()
+            go_on.wait(TIMEOUT_S)
+            relay.on_release = None
+            return relay.pass_on("/v1/release", body)
 
-        built = os.environ.get("VOUCHSAFE_SANITIZE", "none") == "none"
-        self.assertEqual(status(agent.pid), ("1", "2") if built else ("0", "0"))
-        self.assertEqual(status(self.program(agent.pid)), ("0", "0"))
+        relay.on_release = hold_up
+        agent.send_signal(signal.SIGHUP)
+        self.assertTrue(held_up.wait(TIMEOUT_S))
+        (courier,) = self.children(agent.pid) - {program}
+        self.assertEqual(filters(courier), ("1", "2", "2") if FILTERED else ("0", "0", "0"))
+        go_on.set()
+        self.wait_for("refreshed: nothing is new", self.err)
+
+    def test_filter_of_fetch(self):
+        """Looked at while it writes into a pipe that is full."""
+        self.put(bytes(2 * PIPE_LEN))
+        ours, its = os.pipe()
+        with os.fdopen(ours, "rb", buffering=0) as pipe:
+            fcntl.fcntl(its, fcntl.F_SETPIPE_SZ, PIPE_LEN)
+            with subprocess.Popen(
+                    [*AGENT, "fetch", "--verifier", f"http://{self.store.ready['listen']}",
+                     "--issuer", self.issuer, "--nsm", self.module, "--root", self.root, "--out",
+                     "-", SECRET], stdout=its, stderr=subprocess.DEVNULL,
+                    env=clean_environment()) as fetch:
+                os.close(its)
+                first = pipe.read(1)
+                found = filters(fetch.pid)
+                self.assertEqual(len(first + pipe.read()), 2 * PIPE_LEN)
+        self.assertEqual(fetch.returncode, 0)
+        self.assertEqual(found, ("1", "2", "1") if FILTERED else ("0", "0", "0"))
 
 
 class NowhereElse(WithCanary):
     """The canary is in the program's hands, and in no other place that people look at."""
 
     def seen(self, pid):
+        """Not for one without privileges, who may not look into the agent: test_agent_that_stays."""
         found = []
         for name in ("cmdline", "environ"):
-            with open(f"/proc/{pid}/{name}", "rb") as file:
+            with contextlib.suppress(PermissionError), open(f"/proc/{pid}/{name}", "rb") as file:
                 found += [name] if self.holds(file.read()) else []
         return found
 
@@ -245,8 +301,23 @@ class NowhereElse(WithCanary):
         agent = self.start_agent(program=(
             sys.executable, "-c", "import resource; print(resource.getrlimit(resource.RLIMIT_CORE))"))
         self.assertEqual(agent.wait(20), 0, self.read(self.err))
-        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-        self.assertEqual(self.read(self.out), "(0, 0)\n" if hard == 0 and not is_root() else "(1, 1)\n")
+        self.assertEqual(self.read(self.out), f"{no_dumps()}\n")
+
+    def test_agent_that_stays(self):
+        """It leaves no dump, and who is its user, without capabilities, cannot look into it.  Into
+        its program they can: so this look proves itself."""
+        front = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if is_root() else ()
+        agent = self.start_agent("--dir", self.dir, "--refresh", "hup", front=front,
+                                 program=(sys.executable, "-c", STAYS))
+        self.wait_for("started", self.out)
+
+        def shows(pid):
+            return b"PATH=" in subprocess.run([*front, "cat", f"/proc/{pid}/environ"],
+                                              capture_output=True, check=False).stdout
+
+        self.assertTrue(shows(self.program(agent.pid)))
+        self.assertFalse(shows(agent.pid))
+        self.assertEqual(resource.prlimit(agent.pid, resource.RLIMIT_CORE), no_dumps())
 
 
 if __name__ == "__main__":
