@@ -36,6 +36,14 @@ class Log:
             while data := connection.recv(4096):
                 self.said[place] += data
 
+    def wait_for(self, text, timeout_s):
+        """While they go on."""
+        until = time.monotonic() + timeout_s
+        while not any(text.encode() in said for said in self.said):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{text}: not in {self.said}")
+            time.sleep(0.02)
+
     def connections(self):
         """What each has said, in their order, once all have ended: a connection of our own comes
         after whatever still waits to be taken."""

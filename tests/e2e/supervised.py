@@ -7,6 +7,7 @@ machine, and says why.
 """
 import hashlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -145,10 +146,14 @@ class Refreshing(WithAgents):
         self.shown("SIGUSR2", NEW)
 
     def test_stale(self):
-        """The verifier is gone; its absence has an end, and so has the program."""
+        """The verifier is gone; its absence has an end, and so has the program.  The parent hears
+        all of it: of the supervisor, of its couriers, and of the program, which speaks there."""
+        log = Log(self.store.path("parent"))
+        self.addCleanup(log.close)
         agent = self.start_agent("--dir", self.dir, "--refresh", "1s", "--max-staleness", "4s",
-                                 timeout_s=1)
-        self.shown("started")
+                                 "--log", log.url, "--log-program", timeout_s=1)
+        log.wait_for("started", TIMEOUT_S)
+        log.wait_for("refreshed: nothing is new", TIMEOUT_S)
         self.stop_server()
         # As a child leaves it that is killed while it writes.
         folder, name = os.path.split(self.file)
@@ -156,7 +161,7 @@ class Refreshing(WithAgents):
         with open(os.path.join(folder, half), "xb") as file:
             file.write(VALUE[:3])
         before = time.monotonic()
-        self.shown("SIGTERM", None)
+        self.wait_for("the secrets' files are removed", self.err)
         self.assertGreater(time.monotonic() - before, 1.5)
         said = self.ended(agent, 121)
         self.assertRegex(said, r"not refreshed: the program keeps what it got \d s ago, for \d s "
@@ -164,6 +169,15 @@ class Refreshing(WithAgents):
         self.assertIn("no refresh succeeded for 4 s: the secrets' files are removed", said)
         self.assertIn("unreachable: no refresh succeeded for 4 s, and max-staleness allows 4", said)
         self.assertEqual(os.listdir(folder), [])
+        heard = "".join(log.connections())
+        for line in (f"started {VALUE.hex()}", "SIGTERM gone",
+                     "vouchsafe-agent: refreshed: nothing is new",
+                     "vouchsafe-agent: unreachable: no decision within 1 s; last: ",
+                     "vouchsafe-agent: not refreshed: the program keeps what it got ",
+                     "vouchsafe-agent: no refresh succeeded for 4 s: the secrets' files are ",
+                     "vouchsafe-agent: unreachable: no refresh succeeded for 4 s, and max-"):
+            self.assertIn("\n" + line, "\n" + heard)
+        self.assertEqual(self.read(self.out), "")
 
     def test_stays_behind(self):
         """What cannot be removed is told of."""
@@ -328,22 +342,32 @@ class FirstProcess(WithAgents):
         self.stopped(self.machine(self.SETTINGS.replace("exec = true\n", "")), 125,
                      "which program? ")
 
+    @staticmethod
+    def mount_of(words):
+        """Of a line of mountinfo: where, what, and what is not permitted there."""
+        forbidden = [one for one in words[5].split(",") if one in ("nosuid", "nodev", "noexec")]
+        return words[4], words[-3], ",".join(forbidden)
+
     def test_machine_without_parent(self):
         """Nobody takes the heartbeat: the launcher is to see a failed start.  Until then what
         programs need is mounted; the settings' end is held up for a look at it."""
         held_up = self.store.path("machine/etc/issuer.pem")
         machine = self.machine(self.SETTINGS, issuer=lambda _, path: os.mkfifo(path))
         with open(held_up, "wb") as issuer:  # opens when the agent reads it
+            no_dumps = resource.prlimit(self.first_process(machine), resource.RLIMIT_CORE)
             with open(f"/proc/{self.first_process(machine)}/mountinfo", encoding="ascii") as file:
-                mounts = {tuple(line.split()[i] for i in (4, -3)) for line in file}
+                mounts = {self.mount_of(line.split()) for line in file}
             inside = os.path.join("/proc", str(self.first_process(machine)), "root")
             links = [os.readlink(os.path.join(inside, "dev", name)) for name in ("fd", "stderr")]
             with open(self.issuer, "rb") as pem:
                 issuer.write(pem.read())
-        wanted = {("/dev", "devtmpfs"), ("/proc", "proc"), ("/sys", "sysfs"),
-                  ("/dev/pts", "devpts"), ("/dev/shm", "tmpfs"), ("/run", "tmpfs"),
-                  ("/tmp", "tmpfs"), ("/sys/fs/cgroup", "cgroup2")}
+        devices, quiet = "nosuid,noexec", "nosuid,nodev,noexec"
+        wanted = {("/dev", "devtmpfs", devices), ("/proc", "proc", quiet),
+                  ("/sys", "sysfs", quiet), ("/dev/pts", "devpts", devices),
+                  ("/dev/shm", "tmpfs", quiet), ("/run", "tmpfs", quiet),
+                  ("/tmp", "tmpfs", quiet), ("/sys/fs/cgroup", "cgroup2", quiet)}
         self.assertEqual(wanted - mounts, set(), mounts)
+        self.assertEqual(no_dumps, (1, 1))
         self.assertEqual(links, ["/proc/self/fd", "/proc/self/fd/2"])
         self.stopped(machine, 121, "vsock")
 
@@ -358,7 +382,9 @@ class FirstProcess(WithAgents):
         says = ("tmpfs cannot be mounted on /run: No such file or directory; "
                 "the image needs that folder, and its kernel CONFIG_TMPFS")
         self.stopped(machine, 124, says)
-        self.assertIn(says, "\n".join(log.lines()))
+        said = log.lines()
+        self.assertIn(says, "\n".join(said))
+        self.assertEqual(said[-1], "vouchsafe-agent: ended with status 124; this machine stops")
 
 
 if __name__ == "__main__":
