@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -106,6 +108,25 @@ void boot_console(void)
         if (fcntl(fd, F_GETFD) < 0 && open_console() < 0)
             return; /* what is said goes nowhere, as in most enclaves */
     }
+}
+
+enum err boot_loopback(struct fault *fault)
+{
+    struct ifreq lo = {.ifr_name = "lo"};
+    CLEANUP(fd_close) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 && errno == EAFNOSUPPORT)
+        return ERR_OK; /* a kernel without IP: no program of its image wants any */
+    bool up = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &lo) == 0;
+    if (up && (lo.ifr_flags & IFF_UP) == 0) {
+        /* Its addresses, 127.0.0.1 and ::1, the kernel then gives it by itself. */
+        lo.ifr_flags = (short)(lo.ifr_flags | IFF_UP);
+        up = ioctl(fd, SIOCSIFFLAGS, &lo) == 0;
+    }
+    if (!up)
+        FAIL(fault, ERR_INTERNAL,
+             "the loopback interface cannot be brought up: %s; an /init needs CAP_NET_ADMIN",
+             strerror(errno));
+    return ERR_OK;
 }
 
 enum err boot_load_nsm(const char *path, struct fault *fault)

@@ -1,7 +1,8 @@
 /* What the first process of an enclave does before anything else, where the agent is /init
- * of an image and no other init is: file systems, console, the module's driver, and the word
- * to whoever launched it.  In the order of the init that nitro-cli builds into its images;
- * unlike that one it mounts cgroups as one hierarchy, and needs no /rootfs, /cmd or /env.
+ * of an image and no other init is: file systems, console, the loopback interface, the module's
+ * driver, and the word to whoever launched it.  In the order of the init that nitro-cli builds into
+ * its images; unlike that one it mounts cgroups as one hierarchy, brings lo up, and needs no
+ * /rootfs, /cmd or /env.
  *
  * Each step is idempotent: what is there already is left alone. */
 #ifndef VOUCHSAFE_AGENT_BOOT_H
@@ -22,6 +23,9 @@ bool boot_is_machine(const char *called);
 MUST_CHECK enum err boot_mount(struct fault *fault);
 /* Standard descriptors that are closed become the console; where there is none, /dev/null. */
 void boot_console(void);
+/* Brings lo up, which no kernel does by itself: without it nothing in the machine can connect to
+ * 127.0.0.1.  ERR_INTERNAL. */
+MUST_CHECK enum err boot_loopback(struct fault *fault);
 /* Loads the driver at `path`, for kernels that have none built in; no such file: nothing is
  * done.  ERR_NSM. */
 MUST_CHECK enum err boot_load_nsm(const char *path, struct fault *fault);

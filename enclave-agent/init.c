@@ -31,6 +31,8 @@ static enum err start_machine(struct fault *fault)
     enum err err = boot_mount(fault);
     boot_console();
     if (err == ERR_OK)
+        err = boot_loopback(fault);
+    if (err == ERR_OK)
         err = command_prepare(fault);
     if (err != ERR_OK && open_journal(&args, NULL) != ERR_OK)
         command_say("the parent cannot be told: the settings do not say where its log is");

@@ -312,7 +312,7 @@ class FirstProcess(WithAgents):
         binds = "".join(f"mount --rbind /{name} {root}/{name}; " for name in
                         ("usr", "lib", "lib64", "bin") if os.path.exists(f"/{name}"))
         return subprocess.Popen(
-            [*NAMESPACE, "sh", "-ec",
+            [*NAMESPACE, "--net", "sh", "-ec",
              f"{binds} {begin.format(root=root)} exec chroot {root} /init nomodules"],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=clean_environment())
 
@@ -350,7 +350,7 @@ class FirstProcess(WithAgents):
 
     def test_machine_without_parent(self):
         """Nobody takes the heartbeat: the launcher is to see a failed start.  Until then what
-        programs need is mounted; the settings' end is held up for a look at it."""
+        programs need is mounted, and the loopback interface up; the settings' end is held up for a look at it."""
         held_up = self.store.path("machine/etc/issuer.pem")
         machine = self.machine(self.SETTINGS, issuer=lambda _, path: os.mkfifo(path))
         with open(held_up, "wb") as issuer:  # opens when the agent reads it
@@ -359,6 +359,8 @@ class FirstProcess(WithAgents):
                 mounts = {self.mount_of(line.split()) for line in file}
             inside = os.path.join("/proc", str(self.first_process(machine)), "root")
             links = [os.readlink(os.path.join(inside, "dev", name)) for name in ("fd", "stderr")]
+            with open(f"/proc/{self.first_process(machine)}/net/fib_trie", encoding="ascii") as file:
+                routes = file.read()
             with open(self.issuer, "rb") as pem:
                 issuer.write(pem.read())
         devices, quiet = "nosuid,noexec", "nosuid,nodev,noexec"
@@ -369,6 +371,7 @@ class FirstProcess(WithAgents):
         self.assertEqual(wanted - mounts, set(), mounts)
         self.assertEqual(no_dumps, (1, 1))
         self.assertEqual(links, ["/proc/self/fd", "/proc/self/fd/2"])
+        self.assertRegex(routes, r"127\.0\.0\.1\n +/32 host LOCAL")
         self.stopped(machine, 121, "vsock")
 
     def test_machine_that_lacks_a_folder(self):

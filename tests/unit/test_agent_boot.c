@@ -1,10 +1,16 @@
 /* What the first process of an enclave does; mounting is tried in a machine (tests/e2e). */
+#define _GNU_SOURCE /* unshare */
 #include "unit.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,5 +138,74 @@ START_TEST(valid_console)
 }
 END_TEST
 
+/* Whether something here can be reached at 127.0.0.1. */
+static bool loopback_works(void)
+{
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof here;
+    const int server = socket(AF_INET, SOCK_STREAM, 0);
+    const int client = socket(AF_INET, SOCK_STREAM, 0);
+    const bool works = bind(server, (const struct sockaddr *)&here, len) == 0 &&
+                       listen(server, 1) == 0 &&
+                       getsockname(server, (struct sockaddr *)&here, &len) == 0 &&
+                       connect(client, (const struct sockaddr *)&here, len) == 0;
+    close(server);
+    close(client);
+    return works;
+}
+
+static bool drop_rights(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[2] = {{0}};
+    return syscall(SYS_capset, &header, none) == 0;
+}
+
+/* With a network as the kernel makes one for a machine.  Bits: whether 127.0.0.1 is there before,
+ * and after; that where it is up nothing is left to do, for which nobody needs a right; and how it
+ * ends without one.  -1: nobody may begin a network here. */
+static int loopback(bool powerless)
+{
+    const pid_t child = fork();
+    if (child == 0) {
+        if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+            _exit(255);
+        const int before = loopback_works();
+        if (powerless && !drop_rights())
+            _exit(254);
+        const enum err err = boot_loopback(&fault);
+        const bool again = err == ERR_OK && drop_rights() && boot_loopback(&fault) == ERR_OK;
+        const bool told =
+            err == ERR_INTERNAL &&
+            strcmp(fault.detail, "the loopback interface cannot be brought up: Operation "
+                                 "not permitted; an /init needs CAP_NET_ADMIN") == 0;
+        _exit(before | loopback_works() << 1 | again << 2 | told << 3);
+    }
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    if (WEXITSTATUS(status) != 255)
+        return WEXITSTATUS(status);
+    const char *ci = getenv("CI");
+    ck_assert_msg(ci == NULL || strcmp(ci, "true") != 0, "nobody may begin a network here");
+    return -1;
+}
+
+START_TEST(valid_loopback)
+{
+    const int got = loopback(false);
+    if (got >= 0)
+        ck_assert_int_eq(got, 1 << 1 | 1 << 2);
+}
+END_TEST
+
+START_TEST(wrong_loopback)
+{
+    const int got = loopback(true);
+    if (got >= 0)
+        ck_assert_int_eq(got, 1 << 3);
+}
+END_TEST
+
 UNIT_MAIN("agent_boot", no_machine, valid_heartbeat, wrong_heartbeat, wrong_full_parent,
-          wrong_parent, valid_no_driver, junk_driver, valid_console)
+          wrong_parent, valid_no_driver, junk_driver, valid_console, valid_loopback, wrong_loopback)
