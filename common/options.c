@@ -100,6 +100,7 @@ static enum err parse_into(struct cli_args *args, int argc, const char *const *a
         const char *text = argv[i];
         if (operands_only || text[0] != '-' || text[1] == '\0') {
             args->operands[args->operand_count++] = text;
+            args->operands_bare += !operands_only;
             continue;
         }
         const struct cli_option *lettered = option_of_letter(args->options, text);

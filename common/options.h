@@ -33,7 +33,8 @@ struct cli_args {
     size_t given_count;
     const char **operands;
     size_t operand_count;
-    bool help; /* --help or -h was among them: nothing else was judged */
+    size_t operands_bare; /* the first ones: not behind -- */
+    bool help;            /* --help or -h was among them: nothing else was judged */
 };
 
 /* `argv` is what follows the command's name.  The caller frees `out` with

@@ -48,7 +48,7 @@ const struct cli_option settings_options_run[] = {
     ROW_MORE("deliver", "NAME=HOW", "hand NAME over as memfd (default), "
         "file:PATH[,mode=0400][,owner=UID[:GID]], "
         "template:SOURCE:PATH[,mode=0400][,owner=UID[:GID]] or env:VARIABLE; owners are numbers"),
-    ROW("allow-env", "yes", "permit --deliver NAME=env:VARIABLE, where others may see it"),
+    ROW("allow-env", NULL, "permit --deliver NAME=env:VARIABLE, where others may see it"),
     ROW_MORE("tmpfs", "DIR[,size=16m][,mode=0755]", "mount a file system in memory first"),
     ROW_MORE("exec", "WORD", "PROGRAM and then its arguments, where none follow --"),
     ROW_MORE("env", "NAME=VALUE", "a variable for the program, nothing secret"),
@@ -97,6 +97,15 @@ const char *settings_value(const struct cli_args *args, const struct settings_fi
 {
     size_t next = 0;
     return settings_next(args, file, name, &next);
+}
+
+bool settings_flag(const struct cli_args *args, const struct settings_file *file, const char *name)
+{
+    bool set = cli_args_has(args, name);
+    for (size_t i = 0; i < file->count; i++)
+        set = set ||
+              (strcmp(file->entry[i].key, name) == 0 && strcmp(file->entry[i].value, "yes") == 0);
+    return set;
 }
 
 /* One file may serve every command, so that its keys are those of `run`. */

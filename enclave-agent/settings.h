@@ -80,6 +80,8 @@ const char *settings_next(const struct cli_args *args, const struct settings_fil
                           const char *name, size_t *next);
 const char *settings_value(const struct cli_args *args, const struct settings_file *file,
                            const char *name);
+/* An option that takes no value: given, or `yes` in the file. */
+bool settings_flag(const struct cli_args *args, const struct settings_file *file, const char *name);
 /* Where the journal goes, or nothing in `where`; `program`: its output too.  Read before anything
  * else is judged, and from a file that may be wrong, so that what is wrong is seen from outside.
  * ERR_USAGE, ERR_NO_MEMORY. */

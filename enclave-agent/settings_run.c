@@ -33,6 +33,11 @@ static enum err load_list(const struct cli_args *args, const struct settings_fil
 /* What follows `--`; where nothing does, the words of `exec`. */
 static enum err load_program(const struct cli_args *args, struct settings *s, struct fault *fault)
 {
+    /* A word too many behind an option would else be run, with everything that was asked for. */
+    if (args->operands_bare > 0)
+        FAIL(fault, ERR_USAGE,
+             "\"%.60s\" is no option and no option's value; PROGRAM stands behind --",
+             args->operands[0]);
     if (args->operand_count == 0) {
         TRY(load_list(args, &s->file, "exec", &s->program, fault));
     } else {
@@ -118,15 +123,13 @@ static enum err load_parent(const char *text, struct settings *s, struct fault *
 static enum err check_env(const struct cli_args *args, const struct settings *s,
                           struct fault *fault)
 {
-    const char *allowed = settings_value(args, &s->file, "allow-env");
-    if (allowed != NULL && strcmp(allowed, "yes") != 0)
-        FAIL(fault, ERR_USAGE, "allow-env takes yes, not \"%.60s\"", allowed);
+    const bool allowed = settings_flag(args, &s->file, "allow-env");
     for (size_t i = 0; i < s->deliveries.count; i++) {
         const struct delivery *delivery = &s->deliveries.item[i];
-        if (delivery->kind == DELIVERY_ENV && allowed == NULL)
+        if (delivery->kind == DELIVERY_ENV && !allowed)
             FAIL(fault, ERR_USAGE,
                  "deliver %.90s=env:%.60s: others can see the environment of a program; "
-                 "--allow-env yes permits it",
+                 "--allow-env permits it",
                  delivery->secret, delivery->place);
     }
     return ERR_OK;

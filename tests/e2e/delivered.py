@@ -110,7 +110,7 @@ class Places(WithCanary):
         source = self.template(f"a={{{{secret {SECRET} | base64}}}}\n")
         agent = self.start_agent(
             *self.deliver("memfd", f"template:{source}:{path},mode=0444", "env:TOKEN"),
-            "--allow-env", "yes", program=("sh", "-c", f'cat $WEB_MESSAGES_FILE {path}; printf %s "$TOKEN"'))
+            "--allow-env", program=("sh", "-c", f'cat $WEB_MESSAGES_FILE {path}; printf %s "$TOKEN"'))
         self.assertEqual(agent.wait(20), 0, self.read(self.err))
         encoded = subprocess.run(["base64", "-w0"], input=CANARY, capture_output=True,
                                  check=True).stdout
@@ -119,7 +119,7 @@ class Places(WithCanary):
     def test_env_replaces(self):
         """What was there under that name is not there twice."""
         agent = self.start_agent(
-            *self.deliver("env:TOKEN"), "--allow-env", "yes", "--env", "TOKEN=x", "--env",
+            *self.deliver("env:TOKEN"), "--allow-env", "--env", "TOKEN=x", "--env",
             "TOKEN_2=y", program=(
                 sys.executable, "-c", "print(open('/proc/self/environ', 'rb').read().hex())"))
         self.assertEqual(agent.wait(20), 0, self.read(self.err))
@@ -131,18 +131,17 @@ class Places(WithCanary):
 
     def test_refused(self):
         source = self.template("{{secret other}}")
-        self.refused(125, "--allow-env yes permits it", *self.deliver("env:TOKEN"))
-        self.refused(125, "allow-env takes yes, not \"true\"", "--allow-env", "true")
+        self.refused(125, "--allow-env permits it", *self.deliver("env:TOKEN"))
         self.refused(125, "has no mark {{secret web/messages}}",
                      *self.deliver(f"template:{source}:/r/x"))
         for how, kind in ((("memfd",), "memfd"), (("env:A",), "env")):
             self.refused(125, f"{SECRET} goes to {kind}, which a running program keeps",
-                         *self.deliver(*how), "--allow-env", "yes", "--refresh", "hup")
+                         *self.deliver(*how), "--allow-env", "--refresh", "hup")
         self.refused(124, f"the folder of {self.dir}/no/x: No such file or directory",
                      *self.deliver(f"file:{self.dir}/no/x"))
         self.put(b"a\0b")
         self.refused(124, "has a NUL in it, which no environment can hold",
-                     *self.deliver("env:A", f"file:{self.dir}/x"), "--allow-env", "yes")
+                     *self.deliver("env:A", f"file:{self.dir}/x"), "--allow-env")
         self.assertEqual(os.listdir(self.dir), [])
 
     def test_disk(self):
@@ -292,7 +291,7 @@ class NowhereElse(WithCanary):
 
     def test_search_proves_itself(self):
         """Told so, it is in the environment, and this search finds it."""
-        self.assertEqual(self.looked(*self.deliver("env:TOKEN"), "--allow-env", "yes"),
+        self.assertEqual(self.looked(*self.deliver("env:TOKEN"), "--allow-env"),
                          {"agent": ["environ"]})
 
     def test_dumps(self):

@@ -169,7 +169,7 @@ class Agent(Scans):
         value = os.urandom(2048).hex().encode()
         self.put("random/0", value)
         words = ("run", "--secret", "random/0", "--deliver", "random/0=env:TOKEN", "--allow-env",
-                 "yes", "--", "/bin/sh", "-c", 'printf %s "$TOKEN"')
+                 "--", "/bin/sh", "-c", 'printf %s "$TOKEN"')
         control.arm(SYSTEM)
         process = self.start(control, *words)
         self.assertEqual(process.communicate(timeout=TIMEOUT_S)[0], value)

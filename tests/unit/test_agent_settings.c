@@ -268,15 +268,18 @@ START_TEST(wrong_refresh)
          "--refresh", "1h"},
         {"parent-cid takes a CID, a number such as 3, not \"-1\"", "--parent-cid", "-1"},
         {"parent-cid takes a CID", "--parent-cid", "4294967295"}, /* whoever is there */
+        {"\"yes\" is no option and no option's value; PROGRAM stands behind --", "--log-program",
+         "yes"},
         {"env \"A\" is not NAME=VALUE", "--env", "A"},
         {"env \"=A\" is not NAME=VALUE", "--env", "=A"},
     };
     setup("");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        const char *words[12] = {"--secret", "a", "--verifier", "http://v", "--issuer", issuer};
+        const char *words[14] = {"--secret", "a", "--verifier", "http://v", "--issuer", issuer};
         size_t count = 6;
         for (size_t k = 1; k < ARRAY_LEN(rows[i]) && rows[i][k] != NULL; k++)
             words[count++] = rows[i][k];
+        words[count++] = "--";
         words[count] = "program";
         struct settings s = {0};
         ck_err(load(settings_options_run, words, NULL, &s), ERR_USAGE);
@@ -288,6 +291,30 @@ START_TEST(wrong_refresh)
     ck_err(load(settings_options_run, words, NULL, &s), ERR_USAGE);
     ck_assert_msg(strstr(fault.detail, "which program? ") == fault.detail, "%s", fault.detail);
     teardown();
+}
+END_TEST
+
+/* What opens a door is said in so many words: the option, or `yes` in the file. */
+START_TEST(valid_allow_env)
+{
+#define LOAD_ENV(s, ...)                                                                    \
+    LOAD_RUN(s, "--issuer", issuer, "--verifier", "http://v", "--secret", "a", "--deliver", \
+             "a=env:A", __VA_ARGS__)
+    setup("allow-env = no\n");
+    struct settings s = {0};
+    ck_err(LOAD_ENV(&s, "--config", path), ERR_USAGE);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "--allow-env permits it"));
+    settings_free(&s);
+    ck_ok(LOAD_ENV(&s, "--config", path, "--allow-env"));
+    settings_free(&s);
+    write_file(path, "exec = yes\nallow-env = yes\n");
+    ck_ok(LOAD_ENV(&s, "--config", path));
+    settings_free(&s);
+    write_file(path, "exec = yes\n");
+    ck_err(LOAD_ENV(&s, "--config", path), ERR_USAGE);
+    settings_free(&s);
+    teardown();
+#undef LOAD_ENV
 }
 END_TEST
 
@@ -426,5 +453,5 @@ START_TEST(wrong_needs)
 END_TEST
 
 UNIT_MAIN("agent_settings", valid_file, wrong_file, long_file, valid_defaults,
-          valid_file_and_options, valid_program, valid_refresh, wrong_refresh, valid_measure,
-          valid_log, wrong_log, wrong_values, wrong_needs)
+          valid_file_and_options, valid_program, valid_refresh, wrong_refresh, valid_allow_env,
+          valid_measure, valid_log, wrong_log, wrong_values, wrong_needs)

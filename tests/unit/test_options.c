@@ -85,6 +85,7 @@ START_TEST(valid_dash_and_double_dash)
     CLEANUP(cli_args_free) struct cli_args args = {0};
     ck_ok(PARSE(&args, NULL, "-", "--", "--json", "--", "-x", "--help"));
     ck_assert_uint_eq(args.operand_count, 5);
+    ck_assert_uint_eq(args.operands_bare, 1);
     ck_assert_str_eq(args.operands[0], "-");
     ck_assert_str_eq(args.operands[1], "--json");
     ck_assert_str_eq(args.operands[2], "--");

@@ -44,7 +44,7 @@ SCENARIOS = [
                    "nothing here depends on it, a program's logic may",
                    "received web/messages version 1")),
     Scenario("seen-environment",
-             f"vouchsafe-agent run {ASK} --allow-env yes --deliver web/messages=env:KEY -- "
+             f"vouchsafe-agent run {ASK} --allow-env --deliver web/messages=env:KEY -- "
              "sh -c 'printf %s \"$KEY\" | sha256sum'", says=(DIGEST,), never=(SECRET,),
              told=("warning: web/messages goes into the environment, as KEY: /proc/PID/environ "
                    "shows it", "received web/messages version 1")),
