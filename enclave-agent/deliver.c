@@ -178,7 +178,8 @@ static enum err open_folder(int parent, const char *name, const char *shown, int
                             struct fault *fault)
 {
     if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST)
-        FAIL(fault, ERR_DELIVER, "%s: %s", shown, strerror(errno));
+        FAIL(fault, ERR_DELIVER, "%s: the folder %s cannot be made: %s%s", shown, name,
+             strerror(errno), errno == ENOENT ? "; the one above it must be in the image" : "");
     const int nofollow = parent == AT_FDCWD ? 0 : O_NOFOLLOW;
     const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | nofollow);
     if (fd < 0)

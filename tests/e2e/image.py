@@ -48,6 +48,9 @@ def build(context, root):
             elif rest != "scratch":
                 for tool in TOOLS:
                     put_program(tool, root)
+            # What nitro-cli makes in each image.
+            for name in ("dev", "run", "sys", "var", "proc", "tmp"):
+                os.makedirs(os.path.join(root, name), exist_ok=True)
         elif word == "COPY":
             source, target = rest.split()
             # The test's own agent need not be the static one.

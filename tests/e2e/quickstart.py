@@ -19,7 +19,7 @@ STATE = os.environ.get("QUICKSTART_STATE")  # set for the stand-ins
 # A program that says what it was given, to whom only the test listens.
 SERVER = """#!/bin/sh
 set -eu
-echo "the program has $(cat "$DB_MAIN_FILE")"
+echo "the program has $(cat "$DB_MAIN_FILE") in $DB_MAIN_FILE"
 """
 # The build that has the agent under test as one static file, or nothing.
 STATIC_BUILD = os.environ.get("VOUCHSAFE_STATIC_BUILD")
@@ -74,8 +74,15 @@ def stand_in_nitro_cli(words):
         with open(samples[used], encoding="utf-8") as file:
             print(file.read())
     elif words[0] == "run-enclave":
-        run_enclave(words)
-    # terminate-enclave: the test's program has ended already
+        # Its program ends at once; a real one would run on, and keep its CID.
+        cid = at("running-" + option(words, "--enclave-cid"))
+        if os.path.exists(cid):
+            sys.exit(f"{cid}: an enclave with that CID runs")
+        with open(cid, "x", encoding="ascii"):
+            run_enclave(words)
+    else:
+        for cid in glob.glob(at("running-*")):
+            os.unlink(cid)
 
 
 def run_enclave(words):
@@ -210,7 +217,11 @@ def tests():
             first, second = self.said("value-1").strip(), self.said("value-2").strip()
             self.assertNotEqual(first, second)
             # Three enclaves had the value of their time, and one in debug mode had none.
-            self.assertEqual(re.findall(r"the program has (.*)", journal), [first, second, second])
+            self.assertEqual(re.findall(r"the program has (\S+) in", journal),
+                             [first, second, second])
+            # The last build's agent stays, with a file.
+            self.assertEqual(re.findall(r"the program has \S+ in (/run/.*)", journal),
+                             ["/run/secrets/db/main"])
             self.assertRegex(journal, r"(?s)received db/main version 1.*refused.*"
                                       "received db/main version 2.*received db/main version 2")
             self.assertEqual([record["code"] for record in self.records("release.refused")],

@@ -205,6 +205,8 @@ START_TEST(wrong_places)
     ck_assert_int_eq(mkdir(inside("d/a"), 0700), 0);
     ck_err(deliver_file(inside("d"), "a", secret, &fault), ERR_DELIVER);
     ck_err(deliver_file(inside("no/such"), "a", secret, &fault), ERR_DELIVER);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "no/such cannot be made: No such file or directory; "
+                                               "the one above it must be in the image"));
     ck_assert_uint_eq(entries(inside("d")), 2);
     remove_dir();
 }
