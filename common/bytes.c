@@ -69,6 +69,22 @@ const char *buf_text(struct buf *buf)
     return (const char *)buf->ptr;
 }
 
+void buf_drop(struct buf *buf, size_t len)
+{
+    const size_t left = buf->len - len;
+    if (left == 0) {
+        buf_free(buf);
+        return;
+    }
+    memmove(buf->ptr, buf->ptr + len, left);
+    buf->len = left;
+    uint8_t *ptr = realloc(buf->ptr, left);
+    if (ptr == NULL)
+        return; /* all of it is there still */
+    buf->ptr = ptr;
+    buf->cap = left;
+}
+
 void buf_free(struct buf *buf)
 {
     free(buf->ptr);

@@ -61,6 +61,8 @@ MUST_CHECK enum err buf_append_format(struct buf *buf, const char *fmt, ...);
 MUST_CHECK enum err buf_reserve(struct buf *buf, size_t len);
 /* Terminates with a NUL that does not count as content; NULL when out of memory. */
 MUST_CHECK const char *buf_text(struct buf *buf);
+/* Forgets the first `len` bytes, and gives back the memory that it needs no longer. */
+void buf_drop(struct buf *buf, size_t len);
 /* Releases; accepts an empty buffer.  For CLEANUP. */
 void buf_free(struct buf *buf);
 /* Moves the content out of `from`, which is left empty; `to` must be empty. */

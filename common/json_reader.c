@@ -45,29 +45,76 @@ static enum err check_depth(struct bytes text, struct fault *fault)
     return ERR_OK;
 }
 
-enum err json_reader_parse(struct bytes text, json_t **out, struct fault *fault)
+/* Before jansson sees any of it. */
+static enum err begin(struct bytes text, struct fault *fault)
 {
     TRY(check_no_nul(text, fault));
     TRY(check_depth(text, fault));
-    json_error_t error;
     (void)out_of_memory_seen();
-    /* Without JSON_ALLOW_NUL jansson refuses \u0000, so that a C string is the whole
-     * string. */
-    CLEANUP(json_decrefp)
-    json_t *root = json_loadb(text.len == 0 ? "" : (const char *)text.ptr, text.len,
-                              JSON_REJECT_DUPLICATES, &error);
+    return ERR_OK;
+}
+
+/* What jansson made of it: a reference of the caller's, or NULL. */
+static enum err end(json_t *made, const json_error_t *error, json_t **out, struct fault *fault)
+{
+    CLEANUP(json_decrefp) json_t *root = made;
     /* Even where it succeeded: jansson's reader goes on without the bytes of a string that
      * it had no room for. */
     if (out_of_memory_seen())
         FAIL(fault, ERR_NO_MEMORY, "out of memory reading JSON");
     if (root == NULL)
-        FAIL(fault_at(fault, error.position < 0 ? FAULT_NO_OFFSET : (size_t)error.position, "%s",
+        FAIL(fault_at(fault, error->position < 0 ? FAULT_NO_OFFSET : (size_t)error->position, "%s",
                       ""),
-             ERR_MALFORMED, "not JSON as required: %s", error.text);
+             ERR_MALFORMED, "not JSON as required: %s", error->text);
     if (!json_is_object(root))
         FAIL(fault_at(fault, 0, "%s", ""), ERR_MALFORMED, "not a JSON object");
     *out = TAKE(root);
     return ERR_OK;
+}
+
+/* Without JSON_ALLOW_NUL jansson refuses \u0000, so that a C string is the whole string. */
+#define LOAD_FLAGS JSON_REJECT_DUPLICATES
+
+enum err json_reader_parse(struct bytes text, json_t **out, struct fault *fault)
+{
+    TRY(begin(text, fault));
+    json_error_t error;
+    json_t *root =
+        json_loadb(text.len == 0 ? "" : (const char *)text.ptr, text.len, LOAD_FLAGS, &error);
+    return end(root, &error, out, fault);
+}
+
+struct source {
+    struct buf *text;
+    size_t done; /* bytes of it that jansson has had */
+};
+
+/* Drops the first half of the text as soon as it is read, then half of the rest, and so on: that
+ * moves each byte once at the most. */
+static size_t next_piece(void *to, size_t size, void *context)
+{
+    struct source *s = context;
+    const size_t left = s->text->len - s->done;
+    const size_t len = left < size ? left : size;
+    if (len > 0)
+        memcpy(to, s->text->ptr + s->done, len);
+    s->done += len;
+    if (s->done > s->text->len / 2) {
+        buf_drop(s->text, s->done);
+        s->done = 0;
+    }
+    return len;
+}
+
+enum err json_reader_take(struct buf *text, json_t **out, struct fault *fault)
+{
+    CLEANUP(buf_free) struct buf own = {0};
+    buf_move(&own, text);
+    TRY(begin(bytes_of_buf(&own), fault));
+    json_error_t error;
+    struct source source = {.text = &own};
+    json_t *root = json_load_callback(next_piece, &source, LOAD_FLAGS, &error);
+    return end(root, &error, out, fault);
 }
 
 /* Places `fault` at member `name` of the object that `path` names. */

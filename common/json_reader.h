@@ -37,6 +37,9 @@ struct json_member {
 
 /* The one object in `text`; the caller owns it.  ERR_MALFORMED with position. */
 MUST_CHECK enum err json_reader_parse(struct bytes text, json_t **out, struct fault *fault);
+/* The same, and takes the text: its memory is given back while it is read, so that a long one is
+ * never there twice.  `text` is empty afterwards, whatever became of it. */
+MUST_CHECK enum err json_reader_take(struct buf *text, json_t **out, struct fault *fault);
 /* Reads the members of `object`, which `path` names in errors ("secrets[2]", "" for
  * the body itself).  ERR_MALFORMED (also where `object` is none), ERR_UNKNOWN_MEMBER,
  * ERR_BASE64.  On failure the members before the faulty one may have been written:

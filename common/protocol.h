@@ -112,7 +112,9 @@ struct release_answer {
     struct released item[PROTOCOL_SECRETS_MAX];
 };
 void release_answer_free(struct release_answer *answer);
-MUST_CHECK enum err release_answer_parse(struct bytes json, struct release_answer *out,
+/* Takes the text, as json_reader_take does: up to 1.4 MB of it, in an enclave with little memory.
+ */
+MUST_CHECK enum err release_answer_parse(struct buf *json, struct release_answer *out,
                                          struct fault *fault);
 MUST_CHECK enum err release_answer_append(const struct release_answer *answer, struct buf *json);
 

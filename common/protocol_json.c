@@ -200,13 +200,14 @@ static enum err read_released(json_t *entry, size_t index, struct released *out,
              "name, version or size of the ciphertext is none that a secret can have");
     snprintf(out->name, sizeof out->name, "%s", name);
     out->version = (uint32_t)version;
+    (void)json_object_clear(entry); /* it has the ciphertext once more, as text */
     return ERR_OK;
 }
 
-enum err release_answer_parse(struct bytes json, struct release_answer *out, struct fault *fault)
+enum err release_answer_parse(struct buf *json, struct release_answer *out, struct fault *fault)
 {
     CLEANUP(json_decrefp) json_t *body = NULL;
-    TRY(json_reader_parse(json, &body, fault));
+    TRY(json_reader_take(json, &body, fault));
     CLEANUP(release_answer_free) struct release_answer answer = {0};
     json_t *secrets = NULL;
     const char *format = NULL;

@@ -1,6 +1,7 @@
 #include "command.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <unistd.h>
@@ -9,6 +10,10 @@
 #include "common/codec.h"
 #include "common/secret.h"
 #include "journal.h"
+
+/* Blocks of memory from this length on go back to the system when they are freed: the texts and
+ * the ciphertexts of an answer come one after the other, and an enclave has little memory. */
+#define LARGE_BLOCK_LEN 32768
 
 /* A socket or a secret must not take the place of a standard descriptor that the caller
  * left closed: what is printed would go there. */
@@ -22,6 +27,7 @@ static void fill_standard_descriptors(void)
 
 enum err command_prepare(struct fault *fault)
 {
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_LEN);
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     TRY(secret_forbid_dumps(fault));

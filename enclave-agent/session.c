@@ -172,7 +172,7 @@ static enum err ask_release(struct session *s, struct buf *document, struct rele
     TRY(release_request_append(&request, &body));
     TRY(post(s, "/v1/release", bytes_of_buf(&body), &json, fault));
     struct fault inner = FAULT_NONE;
-    const enum err err = release_answer_parse(bytes_of_buf(&json), answer, &inner);
+    const enum err err = release_answer_parse(&json, answer, &inner);
     return not_an_answer(err, &inner, "answer", fault);
 }
 

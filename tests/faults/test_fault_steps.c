@@ -118,7 +118,7 @@ static enum err answer_round(void)
 {
     struct release_answer made = {.count = 0};
     TRY(release_answer_append(&w.answer, &json));
-    const enum err err = release_answer_parse(bytes_of_buf(&json), &made, NULL);
+    const enum err err = release_answer_parse(&json, &made, NULL);
     parsed = made;
     return err;
 }

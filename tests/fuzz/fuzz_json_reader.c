@@ -46,6 +46,18 @@ static enum err read_members(json_t *json, enum json_mode mode, struct fault *fa
     return ERR_OK;
 }
 
+/* Taken over, a text is what it is when it is only lent. */
+static void check_taken(struct bytes in, enum err expected, const struct fault *lent, json_t *json)
+{
+    CLEANUP(json_decref_p) json_t *taken = NULL;
+    CLEANUP(buf_free) struct buf text = {0};
+    struct fault fault = FAULT_NONE;
+    FUZZ_OK(buf_append(&text, in));
+    FUZZ_HOLDS(json_reader_take(&text, &taken, &fault) == expected && text.ptr == NULL);
+    FUZZ_HOLDS(fault.offset == lent->offset && strcmp(fault.detail, lent->detail) == 0);
+    FUZZ_HOLDS(json == NULL ? taken == NULL : json_equal(json, taken) == 1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct bytes in = bytes_of(data, size);
@@ -56,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum err err = json_reader_parse(in, &json, &fault);
     fuzz_check(err, &fault, 0, size, NULL, 0);
     FUZZ_HOLDS((err == ERR_OK) == (json != NULL));
+    check_taken(in, err, &fault, json);
     if (err != ERR_OK)
         return 0;
     FUZZ_HOLDS(json_is_object(json) && depth_of(json) <= JSON_DEPTH_MAX);

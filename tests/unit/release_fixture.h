@@ -206,7 +206,9 @@ static inline void attempt_take(const struct warden_fixture *f, const struct att
                                 struct taken *out)
 {
     CLEANUP(release_answer_free) struct release_answer answer = {.count = 0};
-    ck_ok(release_answer_parse(bytes_of_buf(&a->answer), &answer, NULL));
+    CLEANUP(buf_free) struct buf json = {0};
+    ck_ok(buf_append(&json, bytes_of_buf(&a->answer)));
+    ck_ok(release_answer_parse(&json, &answer, NULL));
     ck_assert_str_eq(answer.format, wrap_key_format(a->key));
     verify_receipt(f, a, &answer, &out->receipt);
     unwrap_all(a, &answer, &out->receipt, out);

@@ -88,7 +88,7 @@ START_TEST(valid_install)
     ck_ok(attempt_send(&f, &a));
     attempt_take(&f, &a, &t);
     CLEANUP(release_answer_free) struct release_answer answer = {.count = 0};
-    ck_ok(release_answer_parse(bytes_of_buf(&a.answer), &answer, NULL));
+    ck_ok(release_answer_parse(&a.answer, &answer, NULL));
     ck_assert(bytes_equal(bytes_of_buf(&answer.delegation), bytes_of_buf(&d.message)));
     fixture_close(&f);
     fixture_open(&f);

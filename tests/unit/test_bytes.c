@@ -102,6 +102,25 @@ START_TEST(long_reserve)
 }
 END_TEST
 
+/* The memory goes with the bytes. */
+START_TEST(valid_drop)
+{
+    CLEANUP(buf_free) struct buf buf = {0};
+    ck_ok(buf_reserve(&buf, 100));
+    ck_ok(buf_append_text(&buf, "gone kept"));
+    buf_drop(&buf, 5);
+    ck_assert(bytes_equal_text(bytes_of_buf(&buf), "kept"));
+    ck_assert_uint_eq(buf.cap, 4);
+    buf_drop(&buf, 0);
+    ck_ok(buf_append_text(&buf, " and more"));
+    ck_assert(bytes_equal_text(bytes_of_buf(&buf), "kept and more"));
+    buf_drop(&buf, buf.len);
+    ck_assert_ptr_null(buf.ptr);
+    ck_assert_uint_eq(buf.cap, 0);
+    buf_drop(&buf, 0);
+}
+END_TEST
+
 START_TEST(valid_move)
 {
     CLEANUP(buf_free) struct buf from = {0};
@@ -128,5 +147,5 @@ START_TEST(valid_free)
 END_TEST
 
 UNIT_MAIN("bytes", valid_equal, valid_all_zero, valid_append, valid_append_text,
-          valid_format_fills_exactly, valid_text_of_empty, valid_reserve, long_reserve, valid_move,
-          valid_free)
+          valid_format_fills_exactly, valid_text_of_empty, valid_reserve, long_reserve, valid_drop,
+          valid_move, valid_free)

@@ -213,6 +213,51 @@ START_TEST(junk_nul_bytes)
 }
 END_TEST
 
+/* Taken over: whatever its length, the text is the same to its last byte, and so is what is wrong
+ * with it; and nothing of it stays. */
+START_TEST(valid_taken)
+{
+    for (size_t len = 0; len < 5000; len += len < 40 ? 1 : 331) {
+        CLEANUP(buf_free) struct buf text = {0};
+        CLEANUP(buf_free) struct buf copy = {0};
+        CLEANUP(json_decrefp) json_t *lent = NULL;
+        CLEANUP(json_decrefp) json_t *taken = NULL;
+        ck_ok(buf_append_format(&text, "{\"a\":[%zu,true],\"b\":\"%*s\"}", len, (int)len, "x"));
+        ck_ok(buf_append(&copy, bytes_of_buf(&text)));
+        ck_ok(json_reader_parse(bytes_of_buf(&text), &lent, NULL));
+        ck_ok(json_reader_take(&copy, &taken, NULL));
+        ck_assert_int_eq(json_equal(lent, taken), 1);
+        ck_assert_ptr_null(copy.ptr);
+    }
+}
+END_TEST
+
+START_TEST(junk_taken)
+{
+    static const char *const texts[] = {"",
+                                        "{",
+                                        "[]",
+                                        "{}{}",
+                                        "{\"a\":1,\"a\":2}",
+                                        "{\"a\":tru}",
+                                        "[[[[[[[[[[[[[[[[[[",
+                                        "{\"a\":\"\\u0000\"}"};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        CLEANUP(buf_free) struct buf text = {0};
+        struct fault lent = FAULT_NONE;
+        json_t *root = NULL;
+        fault = (struct fault)FAULT_NONE;
+        ck_ok(buf_append_text(&text, texts[i]));
+        ck_err(json_reader_parse(bytes_of_buf(&text), &root, &lent), ERR_MALFORMED);
+        ck_err(json_reader_take(&text, &root, &fault), ERR_MALFORMED);
+        ck_assert_str_eq(fault.detail, lent.detail);
+        ck_assert_uint_eq(fault.offset, lent.offset);
+        ck_assert_ptr_null(root);
+        ck_assert_ptr_null(text.ptr);
+    }
+}
+END_TEST
+
 /* `levels` containers in each other: an object, and arrays in it. */
 static enum err parse_nested(size_t levels)
 {
@@ -286,4 +331,5 @@ END_TEST
 UNIT_MAIN("json_reader", valid_memory_is_watched, valid_all_members, valid_absent_untouched,
           valid_answer_unknown_ignored, wrong_member_unknown, no_member, wrong_null, wrong_number,
           wrong_types, junk_base64, wrong_object_kind, wrong_member_in_path, junk_text,
-          junk_nul_bytes, valid_depth, long_depth, valid_append_ascii, valid_append)
+          junk_nul_bytes, valid_taken, junk_taken, valid_depth, long_depth, valid_append_ascii,
+          valid_append)

@@ -172,7 +172,7 @@ START_TEST(valid_release_answer)
     ck_text(&json, ANSWER ",\"secrets\":[{\"name\":\"s0\",\"version\":1," CIPHERTEXT
                           "},{\"name\":\"s1\",\"version\":2147483647," CIPHERTEXT "}]}");
     CLEANUP(release_answer_free) struct release_answer back = {0};
-    ck_ok(release_answer_parse(bytes_of_buf(&json), &back, &fault));
+    ck_ok(release_answer_parse(&json, &back, &fault));
     ck_assert_str_eq(back.format, "hpke-p256");
     ck_assert_uint_eq(back.count, 2);
     ck_assert(bytes_equal(bytes_of_buf(&back.receipt), bytes_of_buf(&answer.receipt)));
@@ -222,7 +222,9 @@ START_TEST(wrong_release_answer)
         const struct refused *row = &wrong_answers[i];
         struct release_answer out = {0};
         fault = (struct fault)FAULT_NONE;
-        const enum err got = release_answer_parse(bytes_of_text(row->json), &out, &fault);
+        CLEANUP(buf_free) struct buf json = {0};
+        ck_ok(buf_append_text(&json, row->json));
+        const enum err got = release_answer_parse(&json, &out, &fault);
         ck_assert_msg(got == row->code, "%s: %s", row->json, err_wire(got));
         ck_assert_str_eq(fault.field, row->field);
         ck_assert_ptr_null(out.receipt.ptr);
@@ -248,7 +250,7 @@ START_TEST(long_release_answer)
     ck_ok(release_answer_append(&answer, &json));
     ck_assert_uint_le(json.len, PROTOCOL_ANSWER_MAX);
     CLEANUP(release_answer_free) struct release_answer back = {0};
-    ck_ok(release_answer_parse(bytes_of_buf(&json), &back, &fault));
+    ck_ok(release_answer_parse(&json, &back, &fault));
     ck_ok(buf_append_text(&answer.item[3].ciphertext, "x"));
     ck_err(release_answer_append(&answer, &json), ERR_INTERNAL);
 }
