@@ -199,19 +199,9 @@ static enum err start_courier(struct supervisor *sv, struct fault *fault)
 
 static void say_kept(const struct supervisor *sv, int64_t now_ms)
 {
-    const struct refresh *refresh = &sv->refresh;
-    const int64_t limit_ms = refresh->plan.max_staleness_ms;
-    const int64_t age_ms = now_ms - refresh->fresh_ms;
-    char until[48] = "";
-    char again[48] = "a further SIGHUP asks again";
-    if (limit_ms != 0)
-        snprintf(until, sizeof until, ", for %" PRId64 " s more at most",
-                 (limit_ms - age_ms) / 1000);
-    if (refresh->next_ms != INT64_MAX)
-        snprintf(again, sizeof again, "asking again in %" PRId64 " s",
-                 (refresh->next_ms - now_ms) / 1000);
-    say(sv, "not refreshed: the program keeps what it got %" PRId64 " s ago%s; %s", age_ms / 1000,
-        until, again);
+    char sentence[REFRESH_SENTENCE_MAX];
+    refresh_describe_kept(&sv->refresh, now_ms, sentence);
+    say(sv, "%s", sentence);
 }
 
 static void refreshed(struct supervisor *sv)

@@ -153,6 +153,50 @@ START_TEST(valid_stale)
 }
 END_TEST
 
+static void ck_kept(int64_t now_ms, const char *expected)
+{
+    char sentence[REFRESH_SENTENCE_MAX];
+    refresh_describe_kept(&refresh, now_ms, sentence);
+    ck_assert_str_eq(sentence, expected);
+}
+#define KEPT "not refreshed: the program keeps what it got "
+
+START_TEST(valid_kept)
+{
+    start(60 * S, 0);
+    attempt(163 * S, 165 * S, false);
+    ck_kept(165 * S, KEPT "65 s ago; asking again in 15 s");
+    start(0, 0);
+    refresh_request(&refresh);
+    attempt(163 * S, 165 * S, false);
+    ck_kept(165 * S, KEPT "65 s ago; a further SIGHUP asks again");
+    start(0, 90 * S);
+    refresh_request(&refresh);
+    attempt(163 * S, 165 * S, false);
+    ck_kept(165 * S, KEPT "65 s ago, for 25 s more at most; a further SIGHUP asks again");
+}
+END_TEST
+
+/* The nearer the end, the less the agent promises. */
+START_TEST(valid_kept_to_the_end)
+{
+    start(60 * S, 90 * S);
+    attempt(163 * S, 165 * S, false);
+    ck_kept(165 * S, KEPT "65 s ago, for 25 s more at most; asking again in 15 s");
+    attempt(180 * S, 181 * S, false);
+    ck_kept(181 * S, KEPT "81 s ago, for 9 s more at most; that ends before the agent asks again");
+    ck_kept(190 * S - 1,
+            KEPT "89 s ago, for 1 s more at most; that ends before the agent asks again");
+    ck_kept(190 * S, "not refreshed: what the program got 90 s ago serves no longer");
+    refresh_request(&refresh);
+    ck_kept(181 * S, KEPT "81 s ago, for 9 s more at most; asking again in 1 s");
+
+    start(60 * S, 80 * S);
+    attempt(163 * S, 165 * S, false); /* the next would begin with the end */
+    ck_kept(165 * S, KEPT "65 s ago, for 15 s more at most; that ends before the agent asks again");
+}
+END_TEST
+
 /* A period of a month is longer than poll can wait, and ends all the same. */
 START_TEST(long_wait)
 {
@@ -167,4 +211,5 @@ START_TEST(long_wait)
 END_TEST
 
 UNIT_MAIN("agent_refresh", valid_off, valid_period, valid_only_when_asked, valid_asked_meanwhile,
-          valid_gap, valid_backing_off, valid_never_longer_than_the_period, valid_stale, long_wait)
+          valid_gap, valid_backing_off, valid_never_longer_than_the_period, valid_stale, valid_kept,
+          valid_kept_to_the_end, long_wait)
