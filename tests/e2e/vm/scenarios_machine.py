@@ -88,7 +88,7 @@ SCENARIOS = [
              parent={"own-relay": (RELAY, "relay.ready")},
              told=("unreachable: no decision within 1 s; last: unreachable: 1:8446: ",
                    "does vouchsafe-vsock-relay listen on that port of the parent instance?",
-                   "not refreshed: the program keeps what it got ", "more at most; asking again in",
+                   "not refreshed: the program keeps what it got ", "more at most; ",
                    "no refresh succeeded for 4 s: the secrets' files are removed, and the program "
                    "is to end", "unreachable: no refresh succeeded for 4 s, and max-staleness "
                    "allows 4: the program was ended")),
