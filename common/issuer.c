@@ -138,7 +138,7 @@ enum err delegation_verify(struct bytes message, const struct issuer_pins *pins,
         memcmp(delegation.store_id, pins->store_id, sizeof delegation.store_id) != 0)
         return other_store(&delegation, pins, fault);
     if (at_ms < delegation.not_before_ms || at_ms > delegation.not_after_ms)
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegation"), ERR_DELEGATION_EXPIRED,
+        FAIL(fault_at(fault, FAULT_NO_OFFSET, "delegation.validity"), ERR_DELEGATION_EXPIRED,
              "valid %" PRIu64 "..%" PRIu64 " ms, the time is %" PRIu64 " ms",
              delegation.not_before_ms, delegation.not_after_ms, at_ms);
     CLEANUP(evp_pkey_freep) EVP_PKEY *key = NULL;

@@ -12,6 +12,10 @@ static const struct {
     {ERR_ANSWER, "challenge",
      "what answers gives no challenge: see that --verifier, and the relay behind it, lead to a "
      "vouchsafe server"},
+    {ERR_ANSWER, "delegation.validity",
+     "the issuer's delegation to this verifier is over, or not yet valid: renew it with 'vouchsafe "
+     "issuer delegate'; where 'vouchsafe status' says that it is valid, of two clocks one is "
+     "wrong, the verifier's or that of this enclave's documents"},
     {ERR_ANSWER, "delegation",
      "it speaks for another store, or only claims to be yours: compare --issuer and --store of "
      "this "
@@ -28,6 +32,15 @@ static const struct {
     {ERR_ANSWER, "",
      "no vouchsafe server answers so: see that --verifier, and the relay behind it, "
      "lead to one, and that nothing between changes answers"},
+    {ERR_NSM, "document.",
+     "the document answers another question than this agent's: start the enclave again, and where "
+     "it stays, see what --nsm leads to"},
+    {ERR_PCR_MISMATCH, "PCR",
+     "a PCR keeps its value until the enclave is started again: let nothing extend it before this "
+     "agent runs, or extend another one"},
+    {ERR_CONFIG, "cmdline",
+     "this enclave was not started from the image that the settings belong to: start that one, or "
+     "measure the settings with the command line that the image has"},
 };
 
 const char *advice_of(enum err code, const struct fault *fault)

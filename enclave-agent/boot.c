@@ -149,7 +149,9 @@ enum err boot_heartbeat_over(int fd, int wait_ms, struct fault *fault)
     uint8_t echo = 0;
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     if (send(fd, &beat, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
-        FAIL(fault, ERR_UNREACHABLE, "the heartbeat cannot be sent: %s", strerror(errno));
+        FAIL(fault, ERR_UNREACHABLE,
+             "the heartbeat cannot be sent: %s; the parent's launcher must take it",
+             strerror(errno));
     const int ready = poll(&wait, 1, wait_ms);
     if (ready < 0)
         FAIL(fault, ERR_UNREACHABLE, "the heartbeat: %s", strerror(errno));
@@ -160,11 +162,14 @@ enum err boot_heartbeat_over(int fd, int wait_ms, struct fault *fault)
             wait_ms / 1000);
     const ssize_t len = recv(fd, &echo, 1, 0);
     if (len != 1)
-        FAIL(fault, ERR_UNREACHABLE, "the parent took the heartbeat and hung up: %s",
+        FAIL(fault, ERR_UNREACHABLE,
+             "the parent took the heartbeat and hung up: %s; its launcher must send it back",
              len == 0 ? "nothing came back" : strerror(errno));
     if (echo != beat)
-        FAIL(fault, ERR_UNREACHABLE, "the parent answered the heartbeat 0x%02x with 0x%02x", beat,
-             echo);
+        FAIL(fault, ERR_UNREACHABLE,
+             "the parent answered the heartbeat 0x%02x with 0x%02x; its launcher must send back "
+             "the same byte",
+             beat, echo);
     return ERR_OK;
 }
 

@@ -9,9 +9,13 @@ const uint8_t own_document_aws_root[SHA256_LEN] = {
     0x7e, 0xd7, 0xcd, 0xcc, 0x3c, 0x17, 0x56, 0xe0, 0x98, 0x93, 0xf3, 0xc6, 0x8f, 0x79, 0xbb, 0x5b,
 };
 
-static bool says(const struct attdoc_optional *found, struct bytes asked)
+static enum err check_says(const char *member, const struct attdoc_optional *found,
+                           struct bytes asked, struct fault *fault)
 {
-    return found->state == ATTDOC_PRESENT && bytes_equal(found->value, asked);
+    if (found->state == ATTDOC_PRESENT && bytes_equal(found->value, asked))
+        return ERR_OK;
+    FAIL(fault_at(fault, FAULT_NO_OFFSET, "document.%s", member), ERR_NSM,
+         "the NSM's document does not say what it was asked to");
 }
 
 static enum err check_root(const uint8_t found[static SHA256_LEN],
@@ -73,10 +77,9 @@ enum err own_document_read(struct bytes document, const struct nsm_question *ask
     struct attdoc doc;
     struct own_document own;
     TRY(parse(document, &message, &doc, fault));
-    if (!says(&doc.nonce, asked->nonce) || !says(&doc.user_data, asked->user_data) ||
-        !says(&doc.public_key, asked->public_key))
-        FAIL(fault_at(fault, FAULT_NO_OFFSET, "document"), ERR_NSM,
-             "the NSM's document does not say what it was asked to");
+    TRY(check_says("nonce", &doc.nonce, asked->nonce, fault));
+    TRY(check_says("user_data", &doc.user_data, asked->user_data, fault));
+    TRY(check_says("public_key", &doc.public_key, asked->public_key, fault));
     own.time_ms = doc.timestamp_ms;
     TRY(digest_sha384(message.payload, own.digest));
     TRY(digest_sha256(doc.cabundle[0], own.root));

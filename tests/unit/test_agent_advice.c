@@ -37,8 +37,8 @@ static void ck_different(const char *const *advice, size_t count)
 
 START_TEST(valid_answers)
 {
-    const char *const fields[] = {"challenge.challenge", "delegation", "receipt", "secrets[0]",
-                                  "Content-Length"};
+    const char *const fields[] = {"challenge.challenge", "delegation",     "receipt",
+                                  "secrets[0]",          "Content-Length", "delegation.validity"};
     const char *advice[ARRAY_LEN(fields)];
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         advice[i] = of(ERR_ANSWER, fields[i], FAULT_NO_OFFSET);
@@ -71,7 +71,11 @@ END_TEST
 START_TEST(valid_module)
 {
     ck_assert_ptr_nonnull(of(ERR_NSM, "Attestation", 0));
-    /* The module's or the driver's own word has its advice with it. */
+    ck_assert_ptr_nonnull(of(ERR_NSM, "document.nonce", FAULT_NO_OFFSET));
+    ck_assert_ptr_nonnull(of(ERR_PCR_MISMATCH, "PCR16", FAULT_NO_OFFSET));
+    ck_assert_ptr_nonnull(of(ERR_CONFIG, "cmdline", FAULT_NO_OFFSET));
+    /* The module's or the driver's own word has its advice with it, and a root names --root. */
+    ck_assert_ptr_null(of(ERR_NSM, "document", FAULT_NO_OFFSET));
     ck_assert_ptr_null(of(ERR_NSM, "Attestation", FAULT_NO_OFFSET));
 }
 END_TEST

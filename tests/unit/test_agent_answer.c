@@ -88,8 +88,9 @@ START_TEST(expired_delegation)
 {
     begin();
     w.delegation.not_after_ms = TIME_MS - 1;
-    ck_refused("delegation", "delegation_expired: valid 1794996400000..1794999999999 ms, the time "
-                             "is 1795000000000 ms");
+    ck_refused("delegation.validity",
+               "delegation_expired: valid 1794996400000..1794999999999 ms, the time is "
+               "1795000000000 ms");
 }
 END_TEST
 
@@ -97,8 +98,9 @@ START_TEST(early_delegation)
 {
     begin();
     w.delegation.not_before_ms = TIME_MS + 1;
-    ck_refused("delegation", "delegation_expired: valid 1795000000001..1795003600000 ms, the time "
-                             "is 1795000000000 ms");
+    ck_refused("delegation.validity",
+               "delegation_expired: valid 1795000000001..1795003600000 ms, the time is "
+               "1795000000000 ms");
 }
 END_TEST
 

@@ -56,9 +56,15 @@ START_TEST(wrong_heartbeat)
 {
     int got = 0;
     ck_err(beat("\xb8", 1, false, 1000, &got), ERR_UNREACHABLE);
-    ck_assert_str_eq(fault.detail, "the parent answered the heartbeat 0xb7 with 0xb8");
+    ck_assert_str_eq(
+        fault.detail,
+        "the parent answered the heartbeat 0xb7 with 0xb8; its launcher must send back "
+        "the same byte");
     ck_err(beat("", 0, true, 1000, &got), ERR_UNREACHABLE);
-    ck_assert_str_eq(fault.detail, "the parent took the heartbeat and hung up: nothing came back");
+    ck_assert_str_eq(
+        fault.detail,
+        "the parent took the heartbeat and hung up: nothing came back; its launcher must "
+        "send it back");
     ck_err(beat("", 0, false, 50, &got), ERR_UNREACHABLE);
     ck_assert_ptr_nonnull(strstr(fault.detail, "did not send it back within 0 s"));
 
@@ -67,7 +73,9 @@ START_TEST(wrong_heartbeat)
     close(ends[1]);
     fault = (struct fault)FAULT_NONE;
     ck_err(boot_heartbeat_over(ends[0], 1000, &fault), ERR_UNREACHABLE);
-    ck_assert_str_eq(fault.detail, "the heartbeat cannot be sent: Broken pipe");
+    ck_assert_str_eq(
+        fault.detail,
+        "the heartbeat cannot be sent: Broken pipe; the parent's launcher must take it");
     close(ends[0]);
 }
 END_TEST
@@ -85,7 +93,8 @@ START_TEST(wrong_full_parent)
     fault = (struct fault)FAULT_NONE;
     ck_err(boot_heartbeat_over(ends[0], 1000, &fault), ERR_UNREACHABLE);
     ck_assert_str_eq(fault.detail,
-                     "the heartbeat cannot be sent: Resource temporarily unavailable");
+                     "the heartbeat cannot be sent: Resource temporarily unavailable; the parent's "
+                     "launcher must take it");
     close(ends[0]);
     close(ends[1]);
 }

@@ -81,12 +81,12 @@ START_TEST(valid_aws_root)
 }
 END_TEST
 
-static void ck_refused(const char *detail)
+static void ck_refused(const char *field, const char *detail)
 {
     struct own_document own = {.time_ms = 7};
     fault = (struct fault)FAULT_NONE;
     ck_err(read_made(&own), ERR_NSM);
-    ck_assert_str_eq(fault.field, "document");
+    ck_assert_str_eq(fault.field, field);
     ck_assert_msg(strstr(fault.detail, detail) != NULL, "%s", fault.detail);
     ck_assert_uint_eq(own.time_ms, 7);
     mkdoc_chain_free(&chain);
@@ -96,7 +96,7 @@ START_TEST(wrong_root)
 {
     setup();
     root[31] ^= 1;
-    ck_refused("and this agent trusts only that of --root");
+    ck_refused("document", "and this agent trusts only that of --root");
 }
 END_TEST
 
@@ -104,7 +104,7 @@ START_TEST(wrong_root_aws)
 {
     setup();
     memcpy(root, own_document_aws_root, sizeof root);
-    ck_refused("and this agent trusts AWS's only; a simulator's is named with --root");
+    ck_refused("document", "and this agent trusts AWS's only; a simulator's is named with --root");
 }
 END_TEST
 
@@ -114,7 +114,7 @@ START_TEST(wrong_nonce)
 {
     setup();
     fields.nonce = says(bytes_of_text("nonsense"));
-    ck_refused(NOT_ASKED);
+    ck_refused("document.nonce", NOT_ASKED);
 }
 END_TEST
 
@@ -122,7 +122,7 @@ START_TEST(no_user_data)
 {
     setup();
     fields.user_data = (struct attdoc_optional){.state = ATTDOC_NULL};
-    ck_refused(NOT_ASKED);
+    ck_refused("document.user_data", NOT_ASKED);
 }
 END_TEST
 
@@ -130,7 +130,7 @@ START_TEST(wrong_public_key)
 {
     setup();
     fields.public_key = says(bytes_of_text("kex"));
-    ck_refused(NOT_ASKED);
+    ck_refused("document.public_key", NOT_ASKED);
 }
 END_TEST
 

@@ -22,13 +22,25 @@ SUITE = pyhpke.CipherSuite.new(pyhpke.KEMId.DHKEM_X25519_HKDF_SHA256, pyhpke.KDF
                                pyhpke.AEADId.AES256_GCM)
 OPEN_VERSION = 7
 DAY_MS = 86_400_000
-STAGES = ("keys", "delegation", "items", "sealed", "receipt", "messages", "answer", "body")
-LIES = {}  # name -> SimpleNamespace(stage, tell, says, status)
+LIES = {}  # name -> SimpleNamespace(stage, tell, says, status, advice)
+# What vouchsafe-agent says is to be done, which people act on; where a lie's is another than its
+# stage's, the lie names it.
+ADVICE = {"challenge": "what answers gives no challenge: see that --verifier",
+          "half": "; half an answer: see the verifier's log, and a proxy's between",
+          "validity": "delegation to this verifier is over, or not yet valid: renew it with",
+          "delegation": "speaks for another store, or only claims to be yours: compare --issuer and",
+          "secrets": "not what was asked for, or older than it may be, or damaged; nothing of it was",
+          "receipt": "receipt belongs to another request, or is not the verifier's: somebody on the",
+          "answer": "no vouchsafe server answers so: see that --verifier"}
+STAGES = {"keys": "delegation", "delegation": "delegation", "items": "secrets",
+          "sealed": "secrets", "receipt": "receipt", "messages": "receipt", "answer": "answer",
+          "body": "answer"}
 
 
-def lie(stage, says, status=122):
+def lie(stage, says, advice=None, status=122):
     def enter(tell):
-        LIES[tell.__name__] = SimpleNamespace(stage=stage, tell=tell, says=says, status=status)
+        LIES[tell.__name__] = SimpleNamespace(stage=stage, tell=tell, says=says, status=status,
+                                              advice=ADVICE[advice or STAGES[stage]])
         return tell
     return enter
 
@@ -174,17 +186,17 @@ def other(data):
     return bytes([data[0] ^ 1]) + data[1:]
 
 
-@lie("none", "challenge of 55 bytes")
+@lie("none", "challenge of 55 bytes", "challenge")
 def short_challenge(w):
     pass  # told by the handler
 
 
-@lie("none", "no decision in", status=121)
+@lie("none", "no decision in", "half", status=121)
 def half_an_answer(w):
     pass  # told by the handler: a connection that ends early is one that fails
 
 
-@lie("none", "receipt's payload is not in deterministic CBOR")
+@lie("none", "receipt's payload is not in deterministic CBOR", "receipt")
 def receipt_not_shortest(w):
     pass  # told by release(), which encodes
 
@@ -205,33 +217,33 @@ def delegation_for_another_purpose(w):
     w.delegation_message.aad = b"vouchsafe/1 receipt"
 
 
-@lie("keys", "receipt is signed by a key that is not trusted")
+@lie("keys", "receipt is signed by a key that is not trusted", "receipt")
 def receipt_by_a_stranger(w):
     w.receipt_message.key = ec.generate_private_key(ec.SECP256R1())
     w.receipt_message.kid = kid(w.receipt_message.key)
 
 
-@lie("keys", "the receipt's signature$")
+@lie("keys", "the receipt's signature$", "receipt")
 def receipt_by_a_stranger_with_the_kid(w):
     w.receipt_message.key = ec.generate_private_key(ec.SECP256R1())
 
 
-@lie("keys", "the receipt's signature$")
+@lie("keys", "the receipt's signature$", "receipt")
 def receipt_for_another_purpose(w):
     w.receipt_message.aad = b"vouchsafe/1 checkpoint"
 
 
-@lie("keys", "receipt's (protected header is another one|headers are others)")
+@lie("keys", "receipt's (protected header is another one|headers are others)", "receipt")
 def receipt_of_another_algorithm(w):
     w.receipt_message.header = bytes.fromhex("a20138220450")
 
 
-@lie("delegation", "not valid at the time of this enclave's document")
+@lie("delegation", "not valid at the time of this enclave's document", "validity")
 def delegation_over(w):
     w.delegation[4] = w.now - 1
 
 
-@lie("delegation", "not valid at the time of this enclave's document")
+@lie("delegation", "not valid at the time of this enclave's document", "validity")
 def delegation_to_come(w):
     w.delegation[3] = w.now + 1
 
@@ -251,7 +263,7 @@ def delegated_key_of_p384(w):
     w.delegation[2] = spki(w.peer.issuer)
 
 
-@lie("delegation", "receipt's store is another one")
+@lie("delegation", "receipt's store is another one", "receipt")
 def delegation_of_another_store(w):
     w.delegation[5] = other(w.delegation[5])
 
@@ -301,17 +313,17 @@ def sealed_out_of_sequence(w):
     w.skipped = 1
 
 
-@lie("items", "its format is not|its format is \"hpke-p256\"")
+@lie("items", "its format is not|its format is \"hpke-p256\"", "answer")
 def another_format(w):
     w.format = "hpke-p256"
 
 
-@lie("items", "size is out of bounds|does not open")
+@lie("items", "size is out of bounds|does not open", "answer")
 def empty_secret(w):
     w.items[0].value = b""
 
 
-@lie("items", "size is out of bounds|does not open")
+@lie("items", "size is out of bounds|does not open", "answer")
 def secret_too_long(w):
     w.items[0].value = bytes(65537)
 
@@ -322,7 +334,7 @@ def two_values_swapped(w):
     first.ciphertext, second.ciphertext = second.ciphertext, first.ciphertext
 
 
-@lie("sealed", "does(n't| not) open|encapsulation")
+@lie("sealed", "does(n't| not) open|encapsulation", "answer")
 def encapsulation_of_low_order(w):
     w.enc = bytes(32)
 
@@ -411,23 +423,23 @@ def receipt_with_half_a_signature(w):
     w.signed.receipt = encode(tagged)
 
 
-@lie("messages", "delegation")
+@lie("messages", "delegation", "delegation")
 def delegation_that_is_junk(w):
     w.signed.delegation = b"\xd2\x84" * 2000
 
 
-@lie("answer", "list of secrets is another one|does not say what was received")
+@lie("answer", "list of secrets is another one|does not say what was received", "receipt")
 def ciphertext_flipped(w):
     item = w.answer["secrets"][0]
     item["ciphertext"] = b64(other(base64.b64decode(item["ciphertext"])))
 
 
-@lie("answer", "list of secrets is another one|does not say what was received")
+@lie("answer", "list of secrets is another one|does not say what was received", "receipt")
 def encapsulation_flipped(w):
     w.answer["enc"] = b64(other(base64.b64decode(w.answer["enc"])))
 
 
-@lie("answer", "list of secrets is another one|does not say what was received")
+@lie("answer", "list of secrets is another one|does not say what was received", "receipt")
 def version_raised_on_the_way(w):
     w.answer["secrets"][0]["version"] += 1
 
@@ -474,7 +486,7 @@ def answer_that_is_no_object(w):
     w.body = b"[" + w.body + b"]"
 
 
-@lie("body", "receipt's challenge is another one")
+@lie("body", "receipt's challenge is another one", "receipt")
 def answer_from_before(w):
     if w.before is not None:  # the first time it is honest
         w.body = w.before

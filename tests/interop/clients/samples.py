@@ -194,6 +194,8 @@ class Lies(Samples):
                     self.assertEqual(status, told.status, said)
                     if ask != self.ask_agent:
                         self.assertRegex(said.strip(), told.says)
+                    else:
+                        self.assertIn(told.advice, said.splitlines()[-1])
         self.assertEqual(self.files("go"), {})
         print(f"{len(liar.LIES)} lies, told to 3 clients")
 
