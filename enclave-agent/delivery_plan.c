@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/codec.h"
-#include "common/file.h"
+#include "image_file.h"
 
 #if !defined(__clang__)
 /* gcc 12's -fanalyzer takes what moves into a plan's item for lost; AddressSanitizer and memcheck
@@ -180,16 +180,14 @@ static enum err parse_file(const struct wish *wish, struct fault *fault)
 static enum err load_template(struct delivery *to, struct fault *fault)
 {
     CLEANUP(buf_free) struct buf source = {0};
-    TRY(file_read(to->source, TEMPLATE_SOURCE_MAX + 1, &source, fault));
-    if (source.len > TEMPLATE_SOURCE_MAX)
-        FAIL(fault, ERR_CONFIG, "%.120s is larger than %d bytes", to->source, TEMPLATE_SOURCE_MAX);
+    TRY(image_file_read("template", to->source, TEMPLATE_SOURCE_MAX, &source, fault));
     to->template_file = calloc(1, sizeof *to->template_file);
     if (to->template_file == NULL)
         FAIL(fault, ERR_NO_MEMORY, "no memory for a template");
     struct fault inner = FAULT_NONE;
     const enum err err = template_parse(bytes_of_buf(&source), to->template_file, &inner);
     if (err != ERR_OK)
-        FAIL(fault, err, "%.80s: %s: %.140s", to->source, inner.field, inner.detail);
+        FAIL(fault, err, "template %.80s: %s: %.140s", to->source, inner.field, inner.detail);
     return ERR_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/codec.h"
 #include "common/file.h"
+#include "image_file.h"
 
 #define CMDLINE_PATH "/proc/cmdline"
 #define CMDLINE_MAX  4096 /* COMMAND_LINE_SIZE is half of it */
@@ -75,18 +76,19 @@ enum err measure_extend(const struct nsm *nsm, unsigned index,
     /* What counts is what documents will say. */
     TRY(nsm_describe_pcr(nsm, index, &pcr, fault));
     if (!pcr.locked)
-        FAIL(at_pcr(fault, index), ERR_NSM, "the module says that it locked it, and it is not");
+        FAIL(at_pcr(fault, index), ERR_NSM,
+             "the module says that it locked it, and it is not: start the enclave again, and where "
+             "it stays, on another instance");
     return check_value(index, &pcr, expected, fault);
 }
 
 enum err measure_file(const char *path, uint8_t digest[static SHA384_LEN], struct fault *fault)
 {
     CLEANUP(buf_free) struct buf content = {0};
-    TRY(file_read(path, MEASURE_FILE_MAX + 1, &content, fault));
+    TRY(image_file_read("extend", path, MEASURE_FILE_MAX, &content, fault));
     if (content.len == 0)
-        FAIL(fault, ERR_CONFIG, "%.120s is empty: it says nothing that a PCR could prove", path);
-    if (content.len > MEASURE_FILE_MAX)
-        FAIL(fault, ERR_CONFIG, "%.120s is larger than %d bytes", path, MEASURE_FILE_MAX);
+        FAIL(fault, ERR_CONFIG,
+             "extend %.120s: it is empty, and says nothing that a PCR could prove", path);
     return digest_sha384(bytes_of_buf(&content), digest);
 }
 
@@ -120,7 +122,11 @@ static enum err cmdline_differs(const char *found, const char *expected, struct 
 enum err measure_cmdline(const char *path, const char *expected, struct fault *fault)
 {
     CLEANUP(buf_free) struct buf file = {0};
-    TRY(file_read(path, CMDLINE_MAX, &file, fault));
+    struct fault inner = FAULT_NONE;
+    const enum err err = file_read(path, CMDLINE_MAX, &file, &inner);
+    if (err == ERR_FILE)
+        FAIL(fault, err, "cmdline %s: is /proc mounted?", inner.detail);
+    TRY(err);
     while (file.len > 0 && (file.ptr[file.len - 1] == '\n' || file.ptr[file.len - 1] == ' '))
         file.len--;
     const char *found = buf_text(&file);

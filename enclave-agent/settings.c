@@ -10,6 +10,7 @@
 #include "common/http_lookup.h"
 #include "common/nearest.h"
 #include "common/openssl_cleanup.h"
+#include "image_file.h"
 
 #define PEM_FILE_MAX   65536
 #define TIMEOUT_MAX_S  3600
@@ -116,7 +117,7 @@ static enum err load_file(const struct cli_args *args, struct settings_file *fil
     if (path == NULL)
         return ERR_OK;
     CLEANUP(buf_free) struct buf text = {0};
-    TRY(settings_read_file(path, SETTINGS_FILE_MAX, &text, fault));
+    TRY(image_file_read("config", path, SETTINGS_FILE_MAX, &text, fault));
     return settings_file_parse(bytes_of_buf(&text), settings_options_run, file, fault);
 }
 
@@ -134,7 +135,7 @@ static enum err find_in_file(const struct cli_args *args, const char *key, struc
 {
     CLEANUP(buf_free) struct buf text = {0};
     const char *path = cli_args_value(args, "config");
-    if (path == NULL || settings_read_file(path, SETTINGS_FILE_MAX, &text, NULL) != ERR_OK)
+    if (path == NULL || image_file_read("config", path, SETTINGS_FILE_MAX, &text, NULL) != ERR_OK)
         return ERR_OK;
     return settings_file_find(bytes_of_buf(&text), key, out);
 }
@@ -233,11 +234,11 @@ static enum err load_pins(const char *path, struct settings *s, struct fault *fa
     if (path == NULL)
         FAIL(fault, ERR_USAGE, "--issuer FILE is needed: the keys that this agent trusts");
     CLEANUP(buf_free) struct buf pem = {0};
-    TRY(settings_read_file(path, PEM_FILE_MAX, &pem, fault));
+    TRY(image_file_read("issuer", path, PEM_FILE_MAX, &pem, fault));
     struct fault inner = FAULT_NONE;
     const enum err err = issuer_pins_parse(bytes_of_buf(&pem), &s->pins, &inner);
     if (err != ERR_OK)
-        FAIL(fault, err, "%.100s: %s", path, inner.detail);
+        FAIL(fault, err, "issuer %.100s: %s", path, inner.detail);
     return ERR_OK;
 }
 
@@ -272,10 +273,10 @@ static enum err load_root(const char *path, struct settings *s, struct fault *fa
     memcpy(s->root, own_document_aws_root, SHA256_LEN);
     if (path != NULL) {
         CLEANUP(buf_free) struct buf pem = {0};
-        TRY(settings_read_file(path, PEM_FILE_MAX, &pem, fault));
+        TRY(image_file_read("root", path, PEM_FILE_MAX, &pem, fault));
         const enum err err = pem.len == 0 ? ERR_CONFIG : root_digest(bytes_of_buf(&pem), s->root);
         if (err == ERR_CONFIG)
-            FAIL(fault, err, "%s does not hold exactly one certificate in PEM", path);
+            FAIL(fault, err, "root %.120s does not hold exactly one certificate in PEM", path);
         TRY(err);
     }
     return ERR_OK;

@@ -35,10 +35,6 @@ MUST_CHECK enum err settings_file_parse(struct bytes text, const struct cli_opti
  * there is none.  ERR_NO_MEMORY. */
 MUST_CHECK enum err settings_file_find(struct bytes text, const char *key, struct buf *out);
 
-/* A whole file, at most `max_len` bytes: ERR_FILE, ERR_CONFIG where it is larger. */
-MUST_CHECK enum err settings_read_file(const char *path, size_t max_len, struct buf *out,
-                                       struct fault *fault);
-
 /* What `run` and `fetch` need.  Strings are borrowed from argv and `file`. */
 struct settings {
     struct settings_file file;

@@ -3,19 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "common/file.h"
 #include "common/nearest.h"
 #include "settings.h"
-
-enum err settings_read_file(const char *path, size_t max_len, struct buf *out, struct fault *fault)
-{
-    CLEANUP(buf_free) struct buf content = {0};
-    TRY(file_read(path, max_len + 1, &content, fault));
-    if (content.len > max_len)
-        FAIL(fault, ERR_CONFIG, "%s is larger than %zu bytes", path, max_len);
-    buf_move(out, &content);
-    return ERR_OK;
-}
 
 void settings_file_free(struct settings_file *file)
 {

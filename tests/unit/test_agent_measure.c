@@ -132,7 +132,9 @@ START_TEST(wrong_module)
     of_content(digest, expected);
     locks_nothing = true;
     ck_err(measure_extend(&module, 16, digest, &fault), ERR_NSM);
-    ck_assert_str_eq(fault.detail, "the module says that it locked it, and it is not");
+    ck_assert_str_eq(fault.detail,
+                     "the module says that it locked it, and it is not: start the enclave again, "
+                     "and where it stays, on another instance");
     setup();
     locks_nothing = false;
     extends_wrongly = true;
@@ -172,9 +174,12 @@ START_TEST(valid_files)
     unlink(path);
     free(large);
     ck_err(measure_file(file_of("", 0), found, &fault), ERR_CONFIG);
-    ck_assert_ptr_nonnull(strstr(fault.detail, " is empty"));
+    ck_assert_ptr_nonnull(strstr(fault.detail, ": it is empty"));
     unlink(path);
     ck_err(measure_file("/nonexistent/file", found, &fault), ERR_FILE);
+    ck_assert_str_eq(fault.detail,
+                     "extend /nonexistent/file: No such file or directory: is it in the image, and "
+                     "a file that the agent may read?");
 }
 END_TEST
 
@@ -253,6 +258,8 @@ START_TEST(wrong_cmdline)
            ERR_CONFIG);
     unlink(path);
     ck_err(measure_cmdline("/nonexistent/cmdline", CMDLINE, &fault), ERR_FILE);
+    ck_assert_str_eq(fault.detail,
+                     "cmdline /nonexistent/cmdline: No such file or directory: is /proc mounted?");
 }
 END_TEST
 
