@@ -10,6 +10,14 @@
 static const struct deliver_access access_out = {
     .mode = 0600, .uid = DELIVER_OWN, .gid = DELIVER_OWN};
 
+/* Before anything is asked for. */
+static enum err look(const struct settings *settings, struct fault *fault)
+{
+    if (settings->dir != NULL)
+        return deliver_look_dir(settings->dir, fault);
+    return strcmp(settings->out, "-") == 0 ? ERR_OK : deliver_look(settings->out, fault);
+}
+
 static enum err run_fetch(const struct cli_args *args, int *status, struct fault *fault)
 {
     *status = PLAIN_DONE;
@@ -20,6 +28,7 @@ static enum err run_fetch(const struct cli_args *args, int *status, struct fault
         FAIL(fault, ERR_USAGE, "--out and --dir: one of them");
     if (settings.out == NULL && settings.dir == NULL)
         FAIL(fault, ERR_USAGE, "where to? --out FILE, --dir DIR, or --out - for standard output");
+    TRY(look(&settings, fault));
     TRY(harden_calls(HARDEN_FETCH, command_say, fault));
     TRY(obtain(&settings, NULL, &opened, fault));
     const struct answer_secret *item = &opened.item[0];

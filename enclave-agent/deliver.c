@@ -236,16 +236,51 @@ static enum err split(const char *path, char dir[static PATH_TEXT_MAX], const ch
     return ERR_OK;
 }
 
+static enum err open_folder_of(const char *path, int *out, const char **name, struct fault *fault)
+{
+    char dir[PATH_TEXT_MAX];
+    TRY(split(path, dir, name, fault));
+    const int folder = open(dir[0] == '\0' ? "." : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        FAIL(fault, ERR_DELIVER,
+             "the folder of %.150s: %s: is it in the image, or mounted by --tmpfs?", path,
+             strerror(errno));
+    *out = folder;
+    return ERR_OK;
+}
+
+enum err deliver_look(const char *path, struct fault *fault)
+{
+    const char *name = NULL;
+    CLEANUP(fd_close) int folder = -1;
+    TRY(open_folder_of(path, &folder, &name, fault));
+    return check_target(folder, name, path, fault);
+}
+
+enum err deliver_look_dir(const char *dir, struct fault *fault)
+{
+    char path[PATH_TEXT_MAX];
+    const char *name = NULL;
+    size_t len = strlen(dir);
+    CLEANUP(fd_close) int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0)
+        return ERR_OK;
+    if (errno != ENOENT)
+        FAIL(fault, ERR_DELIVER, "dir %.150s: %s: it must be a folder, or not be there", dir,
+             strerror(errno));
+    while (len > 1 && dir[len - 1] == '/')
+        len--;
+    if (snprintf(path, sizeof path, "%.*s", (int)len, dir) >= (int)sizeof path)
+        FAIL(fault, ERR_DELIVER, "the path of dir is too long");
+    return open_folder_of(path, &folder, &name, fault);
+}
+
 enum err deliver_path(const char *path, const struct secret *value,
                       const struct deliver_access *access, struct fault *fault)
 {
     const char *name = NULL;
-    char dir[PATH_TEXT_MAX];
-    TRY(split(path, dir, &name, fault));
-    CLEANUP(fd_close)
-    int folder = open(dir[0] == '\0' ? "." : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        FAIL(fault, ERR_DELIVER, "the folder of %.180s: %s", path, strerror(errno));
+    CLEANUP(fd_close) int folder = -1;
+    TRY(open_folder_of(path, &folder, &name, fault));
     return write_beside(folder, name, path, access, value, fault);
 }
 

@@ -30,6 +30,12 @@ MUST_CHECK enum err deliver_file(const char *dir, const char *name, const struct
  * found out. */
 bool deliver_holds(const char *path, const struct secret *value);
 
+/* Before anything is asked for, what would come to light only afterwards: whether deliver_path has
+ * a folder for `path`, and no link or device in its place; and whether deliver_file has DIR, or can
+ * make it. */
+MUST_CHECK enum err deliver_look(const char *path, struct fault *fault);
+MUST_CHECK enum err deliver_look_dir(const char *dir, struct fault *fault);
+
 #define DELIVER_OWN ((uint32_t)-1) /* as the agent's own files have it */
 struct deliver_access {
     mode_t mode;

@@ -41,6 +41,14 @@ static void warn(void (*say)(const char *sentence), const char *fmt, ...)
     say(sentence);
 }
 
+/* A release that could not be delivered would be counted all the same. */
+static enum err look(const struct delivery *d, struct fault *fault)
+{
+    if (!delivery_is_file(d))
+        return ERR_OK;
+    return d->dir != NULL ? deliver_look_dir(d->dir, fault) : deliver_look(d->place, fault);
+}
+
 enum err handover_prepare(const struct settings *settings, void (*say)(const char *sentence),
                           struct fault *fault)
 {
@@ -48,6 +56,7 @@ enum err handover_prepare(const struct settings *settings, void (*say)(const cha
         TRY(memory_fs_mount(&settings->memory_fs[i], fault));
     for (size_t i = 0; i < settings->deliveries.count; i++) {
         const struct delivery *delivery = &settings->deliveries.item[i];
+        TRY(look(delivery, fault));
         if (delivery->kind == DELIVERY_ENV)
             warn(say,
                  "warning: %.128s goes into the environment, as %.60s: /proc/PID/environ shows it, "

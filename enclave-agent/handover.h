@@ -18,8 +18,8 @@ struct handover {
 /* Nothing stays behind, or it is said. */
 void handover_undo(struct handover *handover);
 
-/* Before anything is asked for: mounts what --tmpfs names, and says what is less than it
- * could be, at each start.  ERR_DELIVER. */
+/* Before anything is asked for: mounts what --tmpfs names, looks for the folders of what becomes
+ * files, and says what is less than it could be, at each start.  ERR_DELIVER. */
 MUST_CHECK enum err handover_prepare(const struct settings *settings,
                                      void (*say)(const char *sentence), struct fault *fault);
 

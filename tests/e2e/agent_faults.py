@@ -9,6 +9,7 @@ through the relay, and the module's own failures: tests/e2e/vm.
 import os
 import re
 import unittest
+from unittest import mock
 
 from agent import Agent, Script, problem, value
 
@@ -110,6 +111,59 @@ class Faults(Agent):
         says = "is it a program for this machine, on a file system that lets it run?"
         self.ck(run, 126, "cannot be executed: Exec format error: " + says)
         self.told(says)
+
+    def asks_nobody(self, failures):
+        """Found while nothing is counted yet; `failures`: command, status, what is said, options."""
+        with Script([problem(403, "refused")]) as script:
+            for command, status, says, *args in failures:
+                with self.subTest(command=command, says=says):
+                    self.ck(self.agent(command, *args, verifier=script.url), status, says)
+        self.assertEqual(script.asked, [])
+
+    def test_files_of_the_image(self):
+        """Which setting named it, why it is none, and where to look."""
+        none = os.path.join(self.dir, "none")
+        question = "is it in the image, and a file that the agent may read?"
+        missing = f" {none}: No such file or directory: {question}\n"
+        template = f"db/main=template:{none}:{self.dir}/out"
+        self.asks_nobody([
+            ("run", 125, "file: config" + missing, "--config", none, "--", "true"),
+            ("run", 125, "file: extend" + missing, "--extend", f"16={none}", "--", "true"),
+            ("run", 125, "file: template" + missing, "--deliver", template, "--", "true"),
+            ("fetch", 3, "file: extend" + missing, "--extend", f"16={none}", "--out", "-", "x")])
+        with mock.patch.object(self, "root", none):
+            self.asks_nobody([("run", 125, "file: root" + missing, "--", "true")])
+        with mock.patch.object(self, "issuer", self.dir):
+            self.asks_nobody([("run", 125, f"file: issuer {self.dir}: Is a directory: {question}\n",
+                               "--", "true")])
+        self.told(question)
+
+    def test_places(self):
+        """Where a secret could not be left, it is not asked for."""
+        none, link, source = (os.path.join(self.dir, name) for name in ("none", "link", "source"))
+        with open(source, "w", encoding="ascii") as file:
+            file.write("{{secret db/main}}")
+        os.symlink("/dev/null", link)
+        mounted = "is it in the image, or mounted by --tmpfs?"
+        missing, above = (f"the folder of {none}/{name}: No such file or directory: {mounted}"
+                          for name in ("key", "below"))
+        linked = f"{link} is there and is no regular file"
+        folder = "it must be a folder, or not be there"
+        self.asks_nobody([
+            ("run", 124, missing, "--deliver", f"db/main=file:{none}/key", "--", "true"),
+            ("run", 124, missing, "--deliver", f"db/main=template:{source}:{none}/key", "--", "true"),
+            ("run", 124, linked, "--deliver", f"db/main=file:{link}", "--", "true"),
+            ("run", 124, above, "--dir", f"{none}/below//", "--", "true"),
+            ("run", 124, f"dir {source}: Not a directory: {folder}", "--dir", source, "--", "true"),
+            ("fetch", 3, missing, "--out", f"{none}/key", "x"),
+            ("fetch", 3, linked, "--out", link, "x"),
+            ("fetch", 3, above, "--dir", f"{none}/below", "x")])
+        # One that is missing alone is made when there is something to write, and not before.
+        run = self.agent("run", "--dir", none, "--", "true", verifier="unix:/v", nsm="unix:/nsm")
+        self.ck(run, 123, "no simulator at /nsm")
+        self.assertFalse(os.path.exists(none))
+        self.told(mounted)
+        self.told(folder)
 
     def test_page_has_the_others(self):
         """Those that this test does not bring about: tests/e2e/vm and test_agent_advice do."""
