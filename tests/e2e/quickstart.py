@@ -15,6 +15,7 @@ import unittest
 
 import image
 
+ANOTHER = "is what an enclave says of another"
 STATE = os.environ.get("QUICKSTART_STATE")  # set for the stand-ins
 # A program that says what it was given, to whom only the test listens.
 SERVER = """#!/bin/sh
@@ -114,13 +115,14 @@ def run_enclave(words):
     with open(at("journal"), "a", encoding="utf-8") as file:
         file.writelines(f"cid={option(words, '--enclave-cid')} {line}\n"
                         for line in ended.stdout.splitlines())
+        file.write(f"cid=17 vouchsafe-agent: cid=16 {ANOTHER}\n")
     with open(setup["run_enclave"], encoding="utf-8") as file:
         print(file.read())
 
 
 def stand_in_journalctl(words):
     pattern = re.compile(option(words, "-g"))
-    with open(at("journal"), encoding="utf-8") as file:
+    with open(at("journal"), encoding="utf-8") as file:  # a line is a MESSAGE of the journal
         sys.stdout.writelines(line for line in file if pattern.search(line))
 
 
@@ -213,6 +215,13 @@ def tests():
                                  stdin=subprocess.DEVNULL)
             told = run.stdout + run.stderr
             self.assertEqual(run.returncode, 0, told)
+            # What one enclave says is never shown as another's: the relay's line begins with the CID.
+            self.assertNotIn(ANOTHER, told)
+            with open(os.path.join(SOURCE, "docs/man/vouchsafe-vsock-relay.8"),
+                      encoding="utf-8") as file:
+                same = [line.replace("\\-", "-") for line in file if line.startswith("journalctl")]
+            self.assertEqual(len(same), 1)
+            self.assertIn(same[0], script)
             journal = self.said("journal")
             first, second = self.said("value-1").strip(), self.said("value-2").strip()
             self.assertNotEqual(first, second)
