@@ -111,6 +111,37 @@ START_TEST(valid_conversation)
 }
 END_TEST
 
+static char page[200000];
+
+/* As docs/PROTOCOL.md, section 3, has them, for whoever writes another client. */
+static void ck_in_page(struct buf *request)
+{
+    char hex[200];
+    const size_t len = request->len < 60 ? request->len : request->len - ATTDOC_PCR_LEN;
+    hex_encode(bytes_of(request->ptr, len), hex);
+    ck_assert_msg(strstr(page, hex) != NULL, "PROTOCOL.md has not: %s", hex);
+    buf_free(request);
+}
+
+START_TEST(valid_requests_of_the_page)
+{
+    const uint8_t digest[ATTDOC_PCR_LEN] = {0};
+    char path[4096];
+    struct buf request = {0};
+    snprintf(path, sizeof path, "%s/docs/PROTOCOL.md", getenv("VOUCHSAFE_SOURCE"));
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    page[fread(page, 1, sizeof page - 1, file)] = '\0';
+    fclose(file);
+    ck_ok(nsm_request_pcr(16, &request));
+    ck_in_page(&request);
+    ck_ok(nsm_request_extend(16, bytes_of(digest, sizeof digest), &request));
+    ck_in_page(&request);
+    ck_ok(nsm_request_lock(16, &request));
+    ck_in_page(&request);
+}
+END_TEST
+
 static void ck_detail(enum err got, const char *field, const char *detail)
 {
     ck_err(got, ERR_NSM);
@@ -366,6 +397,6 @@ START_TEST(wrong_packets)
 }
 END_TEST
 
-UNIT_MAIN("agent_nsm", valid_requests, valid_conversation, wrong_index, long_question,
-          valid_replies, wrong_replies, junk_replies, wrong_lengths, wrong_places, no_ioctl,
-          wrong_packets)
+UNIT_MAIN("agent_nsm", valid_requests, valid_requests_of_the_page, valid_conversation, wrong_index,
+          long_question, valid_replies, wrong_replies, junk_replies, wrong_lengths, wrong_places,
+          no_ioctl, wrong_packets)
