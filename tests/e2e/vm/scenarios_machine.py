@@ -112,7 +112,7 @@ SCENARIOS = [
                    hashlib.sha256(f"<{SECRET}>".encode()).hexdigest(), "process 1 is filtered",
                    "loaded crc7 ", "tmpfs /run/secrets tmpfs rw,nosuid,nodev,noexec", "reaped",
                    "heartbeat  b7", "devpts /dev/pts", "tmpfs /dev/shm",
-                   "cgroup2 /sys/fs/cgroup"),
+                   "cgroup2 /sys/fs/cgroup", "reboot: Restarting system"),
              told=("received web/messages version 1",
                    "ended with status 42; this machine stops"),
              never=(SECRET, "Kernel panic"), first_process=True),
