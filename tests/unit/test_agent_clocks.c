@@ -129,7 +129,7 @@ static void say_nothing(void *context, const char *sentence)
 START_TEST(valid_release)
 {
     static const struct issuer_pins pins;
-    static const uint8_t root[SHA256_LEN];
+    static const uint8_t root[SHA256_LEN] = {0};
     struct session_plan plan = {.nsm = "/dev/null",
                                 .pins = &pins,
                                 .trusted_root = root,
