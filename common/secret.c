@@ -47,24 +47,41 @@ enum err secret_init(size_t arena_size, struct fault *fault)
     return lock_arena(arena_size, fault);
 }
 
+/* A forked child has the arena, but not the lock (mlock(2)); a process number would not tell it
+ * apart in a namespace of its own. */
+static bool shared, inherited;
+
+static void note_fork(void)
+{
+    inherited = shared;
+}
+
+static enum err share_arena(size_t arena_size, struct fault *fault)
+{
+    static bool noted;
+    if (CRYPTO_secure_malloc_initialized() == 1)
+        return ERR_OK;
+    if (!noted && pthread_atfork(NULL, NULL, note_fork) != 0)
+        FAIL(fault, ERR_NO_MEMORY, "out of memory for what a fork is to do");
+    noted = true;
+    const enum err err = lock_arena(arena_size, fault);
+    if (err != ERR_OK)
+        (void)CRYPTO_secure_malloc_done(); /* what is not locked is not there the next time */
+    shared = err == ERR_OK;
+    return err;
+}
+
 enum err secret_share(size_t arena_size, struct fault *fault)
 {
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    static pid_t locked_by; /* 0: nobody, or the program itself */
-    if (pthread_mutex_lock(&mutex) != 0)
-        FAIL(fault, ERR_INTERNAL, "a mutex could not be locked");
-    const bool there = CRYPTO_secure_malloc_initialized() == 1;
-    const bool inherited = there && locked_by != 0 && locked_by != getpid();
-    const enum err err = there ? ERR_OK : lock_arena(arena_size, fault);
-    if (err != ERR_OK)
-        (void)CRYPTO_secure_malloc_done(); /* what is not locked is not there the next time */
-    else if (!there)
-        locked_by = getpid();
-    (void)pthread_mutex_unlock(&mutex);
     if (inherited)
         FAIL(fault, ERR_WRONG_STATE,
              "the memory for secrets was locked before a fork, and is not in this process; fork "
              "before the first release, or start another program");
+    if (pthread_mutex_lock(&mutex) != 0)
+        FAIL(fault, ERR_INTERNAL, "a mutex could not be locked");
+    const enum err err = share_arena(arena_size, fault);
+    (void)pthread_mutex_unlock(&mutex);
     return err;
 }
 

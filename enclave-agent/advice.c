@@ -14,8 +14,9 @@ static const struct {
      "vouchsafe server"},
     {ERR_ANSWER, "delegation.validity",
      "the issuer's delegation to this verifier is over, or not yet valid: renew it with 'vouchsafe "
-     "issuer delegate'; where 'vouchsafe status' says that it is valid, of two clocks one is "
-     "wrong, the verifier's or that of this enclave's documents"},
+     "issuer delegate'; where 'vouchsafe status' says that it is valid, somebody on the way gave "
+     "an old answer, or of two clocks one is wrong, the verifier's or that of this enclave's "
+     "documents"},
     {ERR_ANSWER, "delegation",
      "it speaks for another store, or only claims to be yours: compare --issuer and --store of "
      "this "

@@ -236,11 +236,13 @@ static enum err split(const char *path, char dir[static PATH_TEXT_MAX], const ch
     return ERR_OK;
 }
 
-static enum err open_folder_of(const char *path, int *out, const char **name, struct fault *fault)
+/* `how`: O_RDONLY, to write in it; O_PATH, to see that it is there. */
+static enum err open_folder_of(const char *path, int how, int *out, const char **name,
+                               struct fault *fault)
 {
     char dir[PATH_TEXT_MAX];
     TRY(split(path, dir, name, fault));
-    const int folder = open(dir[0] == '\0' ? "." : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int folder = open(dir[0] == '\0' ? "." : dir, how | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
         FAIL(fault, ERR_DELIVER,
              "the folder of %.150s: %s: is it in the image, or mounted by --tmpfs?", path,
@@ -253,7 +255,7 @@ enum err deliver_look(const char *path, struct fault *fault)
 {
     const char *name = NULL;
     CLEANUP(fd_close) int folder = -1;
-    TRY(open_folder_of(path, &folder, &name, fault));
+    TRY(open_folder_of(path, O_RDONLY, &folder, &name, fault));
     return check_target(folder, name, path, fault);
 }
 
@@ -272,7 +274,7 @@ enum err deliver_look_dir(const char *dir, struct fault *fault)
         len--;
     if (snprintf(path, sizeof path, "%.*s", (int)len, dir) >= (int)sizeof path)
         FAIL(fault, ERR_DELIVER, "the path of dir is too long");
-    return open_folder_of(path, &folder, &name, fault);
+    return open_folder_of(path, O_PATH, &folder, &name, fault);
 }
 
 enum err deliver_path(const char *path, const struct secret *value,
@@ -280,7 +282,7 @@ enum err deliver_path(const char *path, const struct secret *value,
 {
     const char *name = NULL;
     CLEANUP(fd_close) int folder = -1;
-    TRY(open_folder_of(path, &folder, &name, fault));
+    TRY(open_folder_of(path, O_RDONLY, &folder, &name, fault));
     return write_beside(folder, name, path, access, value, fault);
 }
 

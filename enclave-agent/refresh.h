@@ -49,7 +49,7 @@ enum refresh_due refresh_next(const struct refresh *refresh, int64_t now_ms, int
 /* The same for poll(2), which knows 24 days at most: then it looks again. */
 int refresh_poll_ms(int64_t wait_ms);
 /* After an attempt that failed: how long the program keeps what it has, and what comes next. */
-#define REFRESH_SENTENCE_MAX 192
+#define REFRESH_SENTENCE_MAX 256
 void refresh_describe_kept(const struct refresh *refresh, int64_t now_ms,
                            char out[static REFRESH_SENTENCE_MAX]);
 /* Somebody asks for one; where one is under way, another follows it: what is new may have
