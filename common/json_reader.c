@@ -1,6 +1,5 @@
 #include "json_reader.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "cbor_writer.h"

@@ -23,7 +23,8 @@ extern const struct command command_run;
 extern const struct command command_fetch;
 extern const struct command command_pcrs;
 
-/* Before any command: standard descriptors, no death by SIGPIPE, and the crypto library. */
+/* Before any command: memory that goes back when it is freed, standard descriptors, no death by
+ * SIGPIPE, no dumps, and the crypto library. */
 MUST_CHECK enum err command_prepare(struct fault *fault);
 
 /* One line of the journal. */

@@ -21,7 +21,7 @@ static const struct outcome rows[] = {
     {ERR_CONFIG,       RUN_USAGE,          PLAIN_USAGE,     VOUCHSAFE_AGENT_USAGE},
     /* One that a setting names. */
     {ERR_FILE,         RUN_USAGE,          PLAIN_UNDECIDED, VOUCHSAFE_AGENT_USAGE},
-    /* Of the program. */
+    /* Of the program; of the library, a process that has no locked memory after a fork. */
     {ERR_WRONG_STATE,  RUN_NOT_EXECUTABLE, PLAIN_UNDECIDED, VOUCHSAFE_AGENT_MACHINE},
     {ERR_NOT_FOUND,    RUN_NOT_FOUND,      PLAIN_UNDECIDED, VOUCHSAFE_AGENT_MACHINE},
 };

@@ -34,7 +34,7 @@ struct session_plan {
     const struct answer_held *held;
     struct bytes application; /* into user_data */
     int64_t timeout_ms;       /* for everything */
-    session_say *say;
+    session_say *say;         /* never NULL */
     void *say_context;
 };
 

@@ -1,7 +1,4 @@
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "common/nearest.h"
 #include "settings.h"

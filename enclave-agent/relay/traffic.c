@@ -225,9 +225,6 @@ static void on_deadline(struct traffic *t, struct connection *c)
     char who[PEER_TEXT_SIZE];
     if (c->state == CONNECTION_WAITS) {
         say_unresolved(t, "no answer", "does this machine's resolver work?");
-        /* The other half, whole: deadlines are looked at once a second. */
-        if (t->resolver.count > 0)
-            c->connect_by_ms = t->now_ms + (t->options->connect_ms + 1) / 2;
         connect_on(t, c, ETIMEDOUT);
         return;
     }

@@ -9,7 +9,6 @@ verifier does.  The way to a real verifier is tested elsewhere.
 import http.server
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -330,18 +329,6 @@ class Ends(Agent):
         for words in ([], ["rnu"]):
             run = subprocess.run([AGENT, *words], capture_output=True, check=False, timeout=20)
             self.ck(run, 2, "run")
-
-    def test_man_page(self):
-        source = os.environ["VOUCHSAFE_SOURCE"]
-        with open(os.path.join(source, "docs/man/vouchsafe-agent.1"), encoding="utf-8") as file:
-            page = file.read().replace("\\-", "-")
-        documented = set(re.findall(r"--([a-z]+(?:-[a-z]+)*)", page))
-        known = {"help", "version", "debug-mode"}  # the last is nitro-cli's
-        for command in ("run", "fetch", "pcrs"):
-            text = subprocess.run([AGENT, "help", command], capture_output=True, check=True)
-            known |= set(re.findall(r"^  --([a-z-]+)", text.stdout.decode(), re.M))
-        self.assertEqual(documented - known, set())
-        self.assertEqual(known - documented, set())
 
     def test_no_locked_memory(self):
         """Secrets that could be swapped out are not asked for."""

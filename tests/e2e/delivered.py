@@ -15,7 +15,7 @@ import threading
 import unittest
 
 from enclave import AGENT, SECRET
-from server import TIMEOUT_S, clean_environment
+from server import TIMEOUT_S, clean_environment, skip_unless
 from supervised import WithAgents
 
 # Text without what an environment or JSON cannot hold, to be looked for.
@@ -152,7 +152,7 @@ class Places(WithCanary):
         self.assertEqual(run.stderr.decode().count(
             f"warning: {self.dir}/{SECRET} is not in memory but on a disk"), int(disk))
 
-    @unittest.skipUnless(is_root(), "only root may mount")
+    @skip_unless(is_root(), "only root may mount")
     def test_tmpfs(self):
         memory = os.path.join(self.dir, "memory")
         front = ("unshare", "--mount")

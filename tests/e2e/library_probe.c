@@ -242,11 +242,12 @@ static int release_and_fork(void)
     return 0;
 }
 
-/* Of an agent that waits for a verifier. */
+/* Of an agent that waits for a verifier; it ends by being cancelled, however late that is. */
 static void *release_once(void *context)
 {
     vouchsafe_agent_secrets_free(print_release(context));
-    pthread_testcancel();
+    while (pause() != 0) /* nor does a signal end it */
+        continue;
     return context;
 }
 

@@ -17,7 +17,7 @@ import unittest
 
 from enclave import AGENT, SECRET, VALUE, WithEnclave
 from parent_log import Log
-from server import SLOWER, TIMEOUT_S, clean_environment
+from server import SLOWER, TIMEOUT_S, clean_environment, skip_unless
 
 # Says what it sees of its secret at the start, and at each signal.
 PROGRAM = """
@@ -155,13 +155,13 @@ class Refreshing(WithAgents):
                                  "--log", log.url, "--log-program", timeout_s=1)
         log.wait_for("started", TIMEOUT_S)
         log.wait_for("refreshed: nothing is new", TIMEOUT_S)
+        before = time.monotonic()  # it may take long to stop
         self.stop_server()
         # As a child leaves it that is killed while it writes.
         folder, name = os.path.split(self.file)
         half = ".vouchsafe-" + hashlib.sha256(name.encode()).hexdigest()[:16]
         with open(os.path.join(folder, half), "xb") as file:
             file.write(VALUE[:3])
-        before = time.monotonic()
         self.wait_for("the secrets' files are removed", self.err)
         self.assertGreater(time.monotonic() - before, 1.5)
         said = self.ended(agent, 121)
@@ -262,7 +262,7 @@ def may_begin_namespace():
     return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
 
 
-@unittest.skipUnless(may_begin_namespace(), "only root may begin a namespace")
+@skip_unless(may_begin_namespace(), "only root may begin a namespace")
 class FirstProcess(WithAgents):
     """Process 1 of a PID namespace: of a container, or, called init, of a machine."""
 

@@ -16,12 +16,13 @@ import sys
 import tempfile
 import unittest
 
+from server import FAKETIME
+
 SOURCE = os.environ.get("VOUCHSAFE_SOURCE",
                         os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 BINARY = os.environ.get("VOUCHSAFE_BIN", os.path.join(SOURCE, "build/plain/verifier/cli/vouchsafe"))
 DOCUMENTS = os.path.join(os.environ.get("VOUCHSAFE_SHARED", os.path.join(SOURCE, "../shared")),
                          "attestation-docs")
-FAKETIME = "/usr/$LIB/faketime/libfaketime.so.1"  # $LIB is ld.so's: where Debian has libraries
 ATTEST_CHECKS = ["cose_sign1", "payload_syntax", "document_kind", "trusted_root",
                  "certificate_rules", "certificate_validity", "certificate_signatures",
                  "document_signature"]

@@ -457,14 +457,6 @@ class Trouble(WithRelay):
         self.assertIn(" cut=1", relay.said("relay.stopped")[0])
         self.closed(stuck)
 
-    def test_man_page(self):
-        text = subprocess.run([*RELAY, "--help"], capture_output=True, check=True).stdout.decode()
-        known = set(re.findall(r"^  --([a-z-]+)", text, re.M))
-        with open(os.path.join(SOURCE, "docs/man/vouchsafe-vsock-relay.8"),
-                  encoding="utf-8") as file:
-            page = file.read().replace("\\-", "-")
-        self.assertEqual(known - set(re.findall(r"--([a-z]+(?:-[a-z]+)*)", page)), set())
-
 
 class Log(WithRelay):
     def log_relay(self, *options, listen=None, **more):

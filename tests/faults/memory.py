@@ -17,7 +17,7 @@ from injector import ALLOC, FILE, NAMES, OPENSSL, SQLITE, SYSTEM, Injector, Memo
 
 sys.path.append(os.path.join(injector.SOURCE, "tests/e2e"))
 from enclave import AGENT, VALUE, WithEnclave  # noqa: E402  pylint: disable=wrong-import-position
-from server import BINARY, TIMEOUT_S, clean_environment  # noqa: E402  pylint: disable=wrong-import-position
+from server import BINARY, TIMEOUT_S, clean_environment, skip_unless  # noqa: E402  pylint: disable=wrong-import-position
 
 FORMATS = ("hpke-x25519", "hpke-p256", "hpke-p384", "rsa-oaep-256")
 SIZES = (48, 1000, 65536)
@@ -35,7 +35,7 @@ def is_stopped(process):
         return file.read().rpartition(")")[2].split()[0] == "T"
 
 
-@unittest.skipUnless(may_look(), "only root may read another process's memory")
+@skip_unless(may_look(), "only root may read another process's memory")
 class Scans(WithEnclave):
     def nowhere(self, pid, values, what, arena=False):
         """No part of any of them, or (`arena`) in locked memory alone."""

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "unit.h"
 
-#include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <signal.h>

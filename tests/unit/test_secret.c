@@ -1,10 +1,7 @@
 /* What must never be seen: lengths, wiping, locked memory. */
 #include "unit.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
