@@ -33,12 +33,12 @@ enum err approval_check(const struct api *api, const json_t *build, struct fault
     return err;
 }
 
-static enum err now_s(uint64_t *out, struct fault *fault)
+static enum err read_clock(uint64_t *out_ms, struct fault *fault)
 {
     struct timespec now;
     if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
         FAIL(fault, ERR_INTERNAL, "there is no clock: %s", strerror(errno));
-    *out = (uint64_t)now.tv_sec;
+    *out_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     return ERR_OK;
 }
 
@@ -95,11 +95,11 @@ enum err approval_wait(const struct api *api, const json_t *build, uint64_t time
 {
     char name[PROTOCOL_BUILD_MAX + 1];
     char state[16];
-    uint64_t begin;
-    uint64_t now;
+    uint64_t begin_ms;
+    uint64_t now_ms;
     unsigned pause_s = 1;
     snprintf(name, sizeof name, "%s@%s", show_text(build, "image"), show_text(build, "version"));
-    TRY(now_s(&begin, fault));
+    TRY(read_clock(&begin_ms, fault));
     *measurement = NULL;
     for (;;) {
         const enum err err = look(api, build, name, measurement, state, fault);
@@ -107,15 +107,17 @@ enum err approval_wait(const struct api *api, const json_t *build, uint64_t time
             say(name, NULL, 0, false);
             return err;
         }
-        TRY(now_s(&now, fault));
-        if (now - begin >= timeout_s) {
+        TRY(read_clock(&now_ms, fault));
+        if (now_ms - begin_ms >= timeout_s * 1000) {
             say(name, NULL, 0, false);
             FAIL(fault, ERR_TIMEOUT, "%s is still %s; the same command again goes on waiting", name,
                  strcmp(state, "draft") == 0 ? "a draft" : state);
         }
-        const uint64_t left_s = timeout_s - (now - begin);
-        say(name, state, left_s, pause_s == 1);
-        const struct timespec pause = {.tv_sec = (time_t)(left_s < pause_s ? left_s : pause_s)};
+        const uint64_t left_ms = timeout_s * 1000 - (now_ms - begin_ms);
+        const uint64_t pause_ms = left_ms < pause_s * 1000 ? left_ms : pause_s * 1000;
+        say(name, state, (left_ms + 999) / 1000, pause_s == 1);
+        const struct timespec pause = {.tv_sec = (time_t)(pause_ms / 1000),
+                                       .tv_nsec = (long)(pause_ms % 1000) * 1000000};
         nanosleep(&pause, NULL); /* cut short by a signal: asks sooner */
         pause_s = pause_s * 2 > PAUSE_MAX_S ? PAUSE_MAX_S : pause_s * 2;
     }
