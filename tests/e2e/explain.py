@@ -139,7 +139,7 @@ class Explain(WithEnclave):
         text = self.explain(0, request)
         self.assertTrue(text.startswith("WOULD BE RELEASED now; was refused\n"))
         self.assertIn("  then: no_measurement; now: granted\n", text)
-        self.assertRegex(text, r"(?m)^[0-9]+ +\S+Z  measurement\.add +ann +web@2$")
+        self.assertRegex(text, r"(?m)^[0-9]+ +\S+Z +measurement\.add +ann +web@2$")
         answer = self.explain_json(0, request)
         self.assertEqual([c["event"] for c in answer["changes"]],
                          ["measurement.add", "measurement.activate"])
