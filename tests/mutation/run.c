@@ -14,6 +14,7 @@
 #define KINDS_MAX      8
 #define JOBS_MAX       256
 #define POLL_NS        100000000
+#define GIVE_WAY       10
 #define PROGRESS_TTY_S 1
 #define PROGRESS_S     15
 
@@ -199,6 +200,7 @@ bool run_tasks(struct run *run, const struct task *tasks, size_t count)
         if (pid < 0)
             die("no process could be started");
         if (pid == 0) {
+            (void)setpriority(PRIO_PROCESS, 0, GIVE_WAY); /* to what runs beside it */
             work(run, tasks, count);
             exit(EXIT_SUCCESS);
         }
