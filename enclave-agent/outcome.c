@@ -4,7 +4,7 @@ struct outcome {
     enum err code;
     enum run_exit run;
     enum plain_exit plain;
-    enum vouchsafe_agent_status library;
+    enum vouchsafe_agent_status status; /* of the library */
 };
 
 /* clang-format off */
@@ -29,7 +29,7 @@ static const struct outcome rows[] = {
 
 /* All others are this machine's: memory, descriptors, the place of delivery. */
 static const struct outcome machine = {
-    .run = RUN_NOT_DELIVERED, .plain = PLAIN_UNDECIDED, .library = VOUCHSAFE_AGENT_MACHINE};
+    .run = RUN_NOT_DELIVERED, .plain = PLAIN_UNDECIDED, .status = VOUCHSAFE_AGENT_MACHINE};
 
 static const struct outcome *outcome_of(enum err code)
 {
@@ -52,5 +52,5 @@ int outcome_plain(enum err code)
 
 enum vouchsafe_agent_status outcome_library(enum err code)
 {
-    return outcome_of(code)->library;
+    return outcome_of(code)->status;
 }

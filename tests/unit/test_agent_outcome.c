@@ -8,7 +8,7 @@ static const struct {
     enum err code;
     int run;
     int plain;
-    int library;
+    int status; /* of the library */
 } told[] = {
     {ERR_OK, 0, 0, 0},          {ERR_REFUSED, 120, 1, 1},      {ERR_UNREACHABLE, 121, 3, 2},
     {ERR_TIMEOUT, 121, 3, 2},   {ERR_ANSWER, 122, 1, 3},       {ERR_NSM, 123, 3, 4},
@@ -24,7 +24,7 @@ START_TEST(valid_outcomes)
         const enum err code = told[i].code;
         ck_assert_msg(outcome_run(code) == told[i].run, "run: %s", err_wire(code));
         ck_assert_msg(outcome_plain(code) == told[i].plain, "plain: %s", err_wire(code));
-        ck_assert_msg((int)outcome_library(code) == told[i].library, "library: %s", err_wire(code));
+        ck_assert_msg((int)outcome_library(code) == told[i].status, "library: %s", err_wire(code));
     }
 }
 END_TEST
