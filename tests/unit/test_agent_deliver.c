@@ -339,6 +339,32 @@ static void ck_whole(const char *path)
     close(fd);
 }
 
+/* A folder where something may be made need not be one that may be listed. */
+START_TEST(valid_look)
+{
+    make_dir();
+    ck_ok(deliver_look_dir(dir, &fault));
+    ck_ok(deliver_look_dir(inside("new//"), &fault));
+    ck_err(deliver_look_dir(inside("no/new"), &fault), ERR_DELIVER);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "is it in the image, or mounted by --tmpfs?"));
+    ck_assert_int_eq(chmod(dir, 0333), 0);
+    const pid_t stranger = fork();
+    ck_assert_int_ge(stranger, 0);
+    if (stranger == 0) {
+        if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)
+            _exit(2);
+        if (open(dir, O_RDONLY | O_DIRECTORY) >= 0)
+            _exit(3); /* then this test shows nothing */
+        _exit(deliver_look_dir(inside("new"), &fault) == ERR_OK ? 0 : 1);
+    }
+    int how = 0;
+    ck_assert_int_eq(waitpid(stranger, &how, 0), stranger);
+    ck_assert_int_eq(how, 0);
+    ck_assert_int_eq(chmod(dir, 0700), 0);
+    remove_dir();
+}
+END_TEST
+
 /* Two agents, of which neither knows of the other: each file is whole, and each delivery works. */
 START_TEST(valid_writers_at_once)
 {
@@ -474,5 +500,5 @@ END_TEST
 
 UNIT_MAIN("agent_deliver", valid_variables, valid_memfd, wrong_memfd_writes, valid_inheritance,
           valid_memfd_moved_up, no_descriptors, valid_files, wrong_places, valid_path, valid_access,
-          wrong_write, valid_left_by_the_killed, valid_writers_at_once, wrong_lock, wrong_removal,
-          valid_holds, valid_told_first)
+          wrong_write, valid_left_by_the_killed, valid_look, valid_writers_at_once, wrong_lock,
+          wrong_removal, valid_holds, valid_told_first)
