@@ -353,7 +353,7 @@ START_TEST(valid_look)
     if (stranger == 0) {
         if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)
             _exit(2);
-        if (open(dir, O_RDONLY | O_DIRECTORY) >= 0)
+        if (access(dir, R_OK) == 0)
             _exit(3); /* then this test shows nothing */
         _exit(deliver_look_dir(inside("new"), &fault) == ERR_OK ? 0 : 1);
     }
